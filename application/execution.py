@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.mail.mail_service import MailService
+from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.application.operations import Call, Reply
 from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
@@ -66,6 +67,7 @@ class Service:
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
     tenant_access: TenantAccess
+    tenant_domains: TenantDomains
     read_budget: ReadBudget
     tenants: TenantQueries
     quotas: Quotas

@@ -200,9 +200,10 @@ tenants = LazyGroup(
             "suspend": "quorate.cli.commands.tenants:suspend",
             "resume": "quorate.cli.commands.tenants:resume",
             "set-limits": "quorate.cli.commands.tenants:set_limits",
+            "mail-domain": "quorate.cli.commands.mail_domains:mail_domain",
         }
     },
-    help="Create, list, suspend and resume tenants, and set their limits.",
+    help="Create, list, suspend and resume tenants, set their limits and mail domains.",
 )
 events = LazyGroup(
     "events",

@@ -1,4 +1,4 @@
-"""Options of `quorate serve` for rate limits, quotas and HTTP; a limit of 0 means no limit.
+"""Options of `quorate serve` for rate limits, quotas, mail and HTTP; a limit of 0 means no limit.
 
 * The defaults are for one replica on a small machine, which executes some thousands of commands
   per second. One agent cannot use all of that capacity.
@@ -18,6 +18,7 @@ from quorate.runtime.service_defaults import (
     CONNECTION_LIMITS,
     LIMIT_MAX,
     LIMITS_DEFAULT,
+    MAIL_DOMAIN_DEFAULT,
     RATE_LIMITS,
     is_origin,
 )
@@ -92,6 +93,28 @@ def http_options(command: F) -> F:
         help="Serve the most frequent operations without FastAPI. The responses are the same.",
     )
     return origins(lane(command))
+
+
+def mail_options(command: F) -> F:
+    """Add the options of agent mail to the command."""
+    domain = click.option(
+        "--mail-domain",
+        metavar="DOMAIN",
+        default=MAIL_DOMAIN_DEFAULT,
+        show_default=True,
+        callback=_parse_mail_domain,
+        help="Mail domain of the tenant 'default'; other tenants have TENANT.DOMAIN.",
+    )
+    return domain(command)
+
+
+def _parse_mail_domain(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    from quorate.application.contact_emails import parse_mail_domain
+
+    try:
+        return parse_mail_domain(given)
+    except ValueError as error:
+        raise click.BadParameter(f"{given}: {error}.") from error
 
 
 def build_rates(chosen: Mapping[str, Any]) -> "Rates":

@@ -29,6 +29,7 @@ from quorate.contracts.identity.tenants import (
     TenantBody,
     TenantInfo,
 )
+from quorate.contracts.mail.domains import GET_MAIL_DOMAIN, SET_MAIL_DOMAIN, MailDomainInfo
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     PageQuery,
@@ -115,6 +116,15 @@ def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[Tena
     """Replace the limits of a tenant, for example ``{"events_per_day": 500}``; 0 is no limit."""
     body = {to_camel(name): limit for name, limit in limits.items()}
     return request_for(SET_TENANT_LIMITS, body, tenant_id=tenant_id)
+
+
+def get_mail_domain(tenant_id: str) -> Request[MailDomainInfo]:
+    return request_for(GET_MAIL_DOMAIN, tenant_id=tenant_id)
+
+
+def set_mail_domain(tenant_id: str, mail_domain: str | None) -> Request[MailDomainInfo]:
+    """Set the mail domain of a tenant; None stands for its default domain."""
+    return request_for(SET_MAIL_DOMAIN, {"mailDomain": mail_domain}, tenant_id=tenant_id)
 
 
 def get_quotas(agent_id: str | None = None) -> Request[QuotasInfo]:

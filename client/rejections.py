@@ -33,6 +33,7 @@ from quorate.domain.identity.agent_departures import AgentActive, AgentHasKeys
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
 from quorate.domain.identity.api_keys import KeyEnded, KeyNotFound, RoleForbidden
 from quorate.domain.identity.tenants import TenantExists, TenantIsSuspended, TenantNotFound
+from quorate.domain.mail.domains import MailDomainTaken
 from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import AddressUnusable
 from quorate.domain.shared.quotas import QuotaExceeded
@@ -232,6 +233,10 @@ class NotEligibleError(RejectedError, ConflictError):
 
 class TenantExistsError(RejectedError, ConflictError):
     code = TenantExists.code
+
+
+class MailDomainTakenError(RejectedError, ConflictError):
+    code = MailDomainTaken.code
 
 
 class QuotaExceededError(RejectedError, ConflictError):

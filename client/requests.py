@@ -378,4 +378,6 @@ resume_tenant = operator_requests.resume_tenant
 revoke_key = operator_requests.revoke_key
 rotate_key = operator_requests.rotate_key
 set_tenant_limits = operator_requests.set_tenant_limits
+get_mail_domain = operator_requests.get_mail_domain
+set_mail_domain = operator_requests.set_mail_domain
 suspend_tenant = operator_requests.suspend_tenant

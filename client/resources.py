@@ -249,6 +249,8 @@ class Tenants(Group[CallerT_co]):
     suspend = Method(requests.suspend_tenant)
     resume = Method(requests.resume_tenant)
     set_limits = Method(requests.set_tenant_limits)
+    mail_domain = Method(requests.get_mail_domain)
+    set_mail_domain = Method(requests.set_mail_domain)
     list = Method(requests.list_tenants)
     iterate = _all_items(requests.list_tenants)
 

@@ -7,6 +7,7 @@ that has no example here gets a body that is made from the rules of its fields.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from quorate.contracts.mail import examples as mail
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 
 _TENANT: Final = "tenant_abc123"
@@ -81,6 +82,8 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "rotateKey": {"overlapSeconds": 3_600},
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
+        **mail.BODIES,
+        "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
 
@@ -90,9 +93,11 @@ QUERIES: dict[str, dict[str, Any]] = {
     "listConsensus": {"status": "pending"},
     "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
     "streamNotifications": {"agentName": _NAME},
+    **mail.QUERIES,
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
+PATH_IDS |= mail.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -129,6 +134,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
+    **mail.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -387,6 +393,7 @@ RESPONSES: dict[str, Any] = {
             },
         ],
     },
+    **mail.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

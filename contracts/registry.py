@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from quorate.contracts import event_log, health, notification_pages
 from quorate.contracts.coordination import consensus, leases, send_gate
 from quorate.contracts.identity import agent_settings, agents, api_keys, quotas, tenants
+from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
 
@@ -21,6 +22,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,
+    *mail_domains.OPERATIONS,
     *health.OPERATIONS,
 )
 OPERATIONS_BY_NAME: Mapping[str, AnyOperation] = {one.name: one for one in OPERATIONS}

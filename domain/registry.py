@@ -23,6 +23,7 @@ from quorate.domain.mail import notifications as mail_notifications
 from quorate.domain.mail.accounts import MAIL_ACCOUNTS
 from quorate.domain.mail.deliveries import DELIVERIES
 from quorate.domain.mail.delivery_attempts import DELIVERY_COMMANDS
+from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.mail.mailbox import MAILBOX_COMMANDS
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES
 from quorate.domain.mail.messages import MESSAGES
@@ -37,6 +38,7 @@ from quorate.domain.shared.state import Schema, TenantState
 # The order of events in documents and of commands in metrics.
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     TENANTS,
+    MAIL_DOMAINS,
     API_KEYS,
     AGENTS,
     AGENT_DEPARTURES,

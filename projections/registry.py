@@ -13,6 +13,7 @@ from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.mail.accounts import MAIL_ACCOUNTS
 from quorate.projections.mail.deliveries import DELIVERIES
+from quorate.projections.mail.domains import MAIL_DOMAINS
 from quorate.projections.mail.mailboxes import MAIL_ENTRIES
 from quorate.projections.mail.messages import MESSAGES
 from quorate.projections.mail.threads import MAIL_THREADS
@@ -31,5 +32,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     DELIVERIES,
     MAIL_ACCOUNTS,
     MAIL_THREADS,
+    MAIL_DOMAINS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

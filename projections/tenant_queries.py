@@ -13,7 +13,7 @@ from quorate.eventlog.transactions import Query
 from quorate.projections import counters, daily_usage
 from quorate.projections.identity import tenants as tenant_rows
 from quorate.projections.snapshots import UNSIZED, Listing, QueryResult, Size, open_snapshot
-from quorate.projections.tables import counts, holdings, tenants, usage
+from quorate.projections.tables import counts, holdings, mail_accounts, tenants, usage
 
 RESTRICTED_PER_PAGE = 1_000
 
@@ -26,6 +26,7 @@ class StoredUse:
     limits: TenantLimits
     counts: Mapping[str, int]
     live_leases_of_agent: int
+    mailbox_bytes_of_agent: int
     of_tenant: Usage | None
     of_agent: Usage | None
 
@@ -46,6 +47,8 @@ class TenantQueries:
         self._counts = self._query(select(counts).where(counts.c.tenant == tenant))
         of_agent = holdings.c.agent_id == bindparam("agent_id")
         self._held = self._query(select(holdings).where(holdings.c.tenant == tenant, of_agent))
+        mailbox = mail_accounts.c.tenant == tenant, mail_accounts.c.id == bindparam("agent_id")
+        self._stored = self._query(select(mail_accounts).where(*mailbox))
         is_owner = usage.c.owner.in_((WHOLE_TENANT, bindparam("agent_id")))
         self._used = self._query(select(usage).where(usage.c.tenant == tenant, is_owner))
 
@@ -83,6 +86,7 @@ class TenantQueries:
             known = await transaction.fetch(self._tenant, {"id": tenant})
             counted = await transaction.fetch(self._counts, {"tenant": tenant})
             held = await transaction.fetch(self._held, values)
+            stored = await transaction.fetch(self._stored, values)
             used = await transaction.fetch(self._used, values)
         by_owner = {row.owner: daily_usage.usage_of(row) for row in used}
         return StoredUse(
@@ -90,6 +94,7 @@ class TenantQueries:
             limits=tenant_rows.from_row(known[0]).limits if known else NO_LIMITS,
             counts=counters.counts_of(counted[0]) if counted else {},
             live_leases_of_agent=held[0].live_leases if held else 0,
+            mailbox_bytes_of_agent=stored[0].stored_bytes if stored else 0,
             of_tenant=by_owner.get(WHOLE_TENANT),
             of_agent=by_owner.get(agent_id) if agent_id else None,
         )

@@ -16,6 +16,7 @@ from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.mail.outbound import CommitSignal
+from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
@@ -42,6 +43,7 @@ from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.expired_keys import ExpiredKeys
+from quorate.projections.mail.domains import MailDomainQueries
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -91,6 +93,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
         await service.tenant_access.load(service.tenants.restricted)
+        await service.tenant_domains.load()
         await _verify_tail(log, service.command_bus)
         service.command_bus.open()
         stack.push_async_callback(service.command_bus.close)
@@ -137,6 +140,7 @@ def _build(
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
+    tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
@@ -148,7 +152,10 @@ def _build(
         registry=registry,
     )
     signal = CommitSignal()
-    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake, signal.wake)
+    listeners = (
+        *(tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake),
+        signal.wake,
+    )
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
@@ -176,10 +183,11 @@ def _build(
         notifications=NotificationQueries(
             log, clock, retention_hours=options.notification_retention_hours
         ),
-        mail=create_mail_service(log, options, clock),
+        mail=create_mail_service(log, options, tenant_domains, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,
+        tenant_domains=tenant_domains,
         read_budget=ReadBudget(options.rates),
         tenants=tenants,
         quotas=options.quotas,
@@ -315,6 +323,7 @@ def _background_tasks(
         "log check": _verify_log(log, service.command_bus),
         "log files": _watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
+        "mail domains": service.tenant_domains.keep_fresh(),
         "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.valid_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.valid_keys),

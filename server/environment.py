@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
+from quorate.application.contact_emails import parse_mail_domain
 from quorate.application.rate_limiter import Rates
 from quorate.domain.mail.settings import LIMITS_DEFAULT, RetryPolicy
 from quorate.domain.shared.quotas import QUOTAS, Quotas
@@ -100,6 +101,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         otel_endpoint=read.text("otel_endpoint"),
         fast_lane=read.flag("fast_lane", default=True),
         allow_newer_schema=read.flag("allow_newer_schema", default=False),
+        mail_domain=read.converted("mail_domain", parse_mail_domain)
+        or defaults.MAIL_DOMAIN_DEFAULT,
         mail=_read_mail(read),
         cors_origins=read.several("cors_origin", _origin),
     )

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from quorate.application.mail.mail_service import MailService
 from quorate.application.mail.outbound import CommitSignal, OutboundRelay
 from quorate.application.mail.relay_metrics import RelayMetrics
+from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.domain.mail.settings import MailSettings
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
@@ -17,33 +18,24 @@ from quorate.projections.mail.queries import MailReader
 from quorate.server.leader_election import Task
 from quorate.server.options import Options
 
-DEFAULT_TENANT = "default"
-DOMAIN = "agents.localhost"
 OUTBOUND = "outbound_mail"
 
 
 def create_mail_service(
-    log: EventStore, options: Options, clock: Callable[[], Timestamp]
+    log: EventStore, options: Options, domains: TenantDomains, clock: Callable[[], Timestamp]
 ) -> MailService:
     mail = options.mail
-
-    def domain_of(tenant: str) -> str:
-        if tenant == DEFAULT_TENANT:
-            return DOMAIN
-        return f"{tenant.lower().replace('_', '-')}.{DOMAIN}"
-
     return MailService(
         reader=MailReader(log, clock),
         settings=MailSettings(
-            domain=DOMAIN,
+            domain=domains.mail_domain,
             has_relay=mail.smtp_url is not None,
             limits=mail.limits,
             ack_minutes=mail.ack_minutes,
             retention_days=mail.retention_days,
         ),
         retry_policy=mail.retry,
-        domain_of=domain_of,
-        tenant_of=lambda _domain: None,
+        domain_of=domains.domain_of,
     )
 
 
@@ -64,7 +56,10 @@ def create_mail_tasks(  # noqa: PLR0917 - the parts that the relay uses.
     from quorate.server.smtp import SmtpTransport  # noqa: PLC0415
 
     transport = SmtpTransport(
-        mail.smtp_url, mail.smtp_password_file, client_name=DOMAIN, ca_file=mail.smtp_ca_file
+        mail.smtp_url,
+        mail.smtp_password_file,
+        client_name=options.mail_domain,
+        ca_file=mail.smtp_ca_file,
     )
     relay = OutboundRelay(
         *(command_bus, OutgoingMail(log), transport, mail.retry, clock, new_id),

@@ -5,6 +5,7 @@ import orjson
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
+from quorate.application.mail.gated_sending import send_payload
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import Json, dump, renderer
 from quorate.contracts.coordination.leases import HolderInfo
@@ -37,6 +38,8 @@ def render_verdict(event: SendAuthorized | SendBlocked, tenant: str) -> Json:
 @handles(REQUEST_SEND)
 async def request_send(service: Service, call: Call) -> Reply:
     body: SendBody = call.body
+    if body.payload is not None:
+        return await send_payload(service, call, body)
     tenant = call.principal.tenant
     command = RequestSend(
         caller=call.principal,

@@ -69,6 +69,8 @@ def quotas_in_use(
     if of_agent:
         held, limit = use.live_leases_of_agent, quotas.live_leases_per_agent
         yield QuotaUse(quota="live_leases_per_agent", used=held, limit=limit)
+        stored, limit = use.mailbox_bytes_of_agent, quotas.mailbox_bytes_per_agent
+        yield QuotaUse(quota="mailbox_bytes_per_agent", used=stored, limit=limit)
         daily += [
             ("events_per_day_per_agent", agent.events),
             ("bytes_per_day_per_agent", agent.bytes),

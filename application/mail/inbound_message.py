@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from email.utils import getaddresses
 from hashlib import sha256
 
+from quorate.application.mail.html_text import html_to_text
 from quorate.application.mail.mail_reports import (
     BounceReport,
     ComplaintReport,
@@ -23,6 +24,7 @@ from quorate.application.mail.mail_reports import (
 )
 from quorate.application.mail.mime_parts import Headers, Part, split_message
 from quorate.application.mail.text_decoding import (
+    clean,
     cut_at_bytes,
     decode_charset,
     decode_words,
@@ -64,6 +66,7 @@ class Attachment:
 class InboundMessage:
     """A message from outside; Message-IDs are without angle brackets.
 
+    ``text`` is made from ``html`` if the message has no text.
     ``delivered_to`` are recipients that the mail server added: with Bcc they are the only ones.
     ``return_path`` is the envelope's sender, empty for a bounce, None if it is not in the message.
     """
@@ -100,7 +103,10 @@ def parse_inbound(raw: bytes) -> InboundMessage:
     if not (to or cc or delivered_to):
         raise UnreadableMessage("The message has no usable recipient address")
     texts, html, rest = _sort_parts(parts)
+    markup = None if html is None else cut_at_bytes(_text(html), TEXT_BYTES_MAX)
     text = "\n".join(map(_text, texts))
+    if markup and not text.strip():
+        text = clean(html_to_text(markup))
     kept = cut_at_bytes(text, TEXT_BYTES_MAX)
     auto_submitted = _auto_submitted(headers)
     return_path = headers.first("return-path")
@@ -112,7 +118,7 @@ def parse_inbound(raw: bytes) -> InboundMessage:
         subject=_line(headers, "subject", SUBJECT_LENGTH_MAX),
         text=kept,
         is_text_cut=len(kept) < len(text),
-        html=None if html is None else cut_at_bytes(_text(html), TEXT_BYTES_MAX),
+        html=markup,
         attachments=_attachments(rest),
         rfc_message_id=next(iter(_ids(headers, "message-id")), None),
         in_reply_to=_ids(headers, "in-reply-to"),

@@ -9,16 +9,12 @@ from quorate.projections.mail.queries import MailReader
 
 @record
 class MailService:
-    """``settings`` are those of the service; ``domain_of`` returns the mail domain of a tenant.
-
-    ``tenant_of`` returns the tenant of a mail domain, or None.
-    """
+    """``settings`` are those of the service; ``domain_of`` returns the mail domain of a tenant."""
 
     reader: MailReader
     settings: MailSettings
     retry_policy: RetryPolicy
     domain_of: Callable[[str], str]
-    tenant_of: Callable[[str], str | None]
 
     def settings_of(self, tenant: str) -> MailSettings:
         return changed(self.settings, domain=self.domain_of(tenant))

@@ -20,6 +20,7 @@ PART_HEADER_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 1000
 PARTS_MAX = 100
 NESTING_MAX = 8
+SEARCHED_BYTES = 1024 * 1024
 MIME_HEADER_LENGTH_MAX = 2048
 PARAMETERS_MAX = 32  # A long file name is sent in segments. Parsing takes 100 us for each.
 DEFAULT_TYPE = "text/plain"
@@ -160,7 +161,7 @@ def _find_spans(raw: bytes, start: int, end: int, boundary: str) -> Iterator[tup
     pattern = re.compile(rb"\n--" + delimiter + rb"(--)?[ \t]{0,80}(?=\r?\n|\Z)")
     begin: int | None = None
     # The body follows a line end, which belongs to the first delimiter.
-    for number, found in enumerate(pattern.finditer(raw, max(start - 1, 0), end), start=1):
+    for number, found in enumerate(_matches(pattern, raw, max(start - 1, 0), end), start=1):
         if begin is not None:
             stop = found.start()
             stop -= raw[stop - 1 : stop] == b"\r"
@@ -173,3 +174,17 @@ def _find_spans(raw: bytes, start: int, end: int, boundary: str) -> Iterator[tup
         begin = line_end.end() if line_end else end
     if begin is not None:
         yield begin, end
+
+
+def _matches(
+    pattern: re.Pattern[bytes], raw: bytes, start: int, end: int
+) -> Iterator[re.Match[bytes]]:
+    """Search piece by piece: one search of the whole would keep all other threads waiting.
+
+    Each piece ends before a line end, where a match can end, and the next one begins with it.
+    """
+    while start < end:
+        line_end = raw.find(b"\n", start + SEARCHED_BYTES, end)
+        piece_end = end if line_end < 0 else line_end
+        yield from pattern.finditer(raw, start, piece_end)
+        start = piece_end

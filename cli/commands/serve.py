@@ -181,6 +181,7 @@ class ServeCommand(SectionedCommand):
     help="File with the key of the tenant default, from `quorate secrets`. With this option or"
     " --admin-key-file, no credentials.json is written.",
 )
+@server_options.mail_options
 @mail_options.delivery_options
 @server_options.http_options
 @server_options.limit_options
@@ -254,6 +255,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
         fast_lane=chosen["fast_lane"],
         allow_newer_schema=chosen["allow_newer_schema"],
+        mail_domain=chosen["mail_domain"],
         cors_origins=chosen["cors_origin"],
         mail=mail_options.build_mail_options(chosen),
     )

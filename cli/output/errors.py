@@ -96,7 +96,9 @@ _QUOTAS: Mapping[str, str] = {
     "live_leases": "active leases",
     "open_requests": "pending proposals",
     "settings_bytes": "bytes of agent config",
+    "mailbox_bytes": "bytes of messages",
     "live_leases_per_agent": "active leases of one agent",
+    "mailbox_bytes_per_agent": "bytes of the messages of one agent",
 }
 
 

@@ -104,6 +104,14 @@ def _tenant_limits_set(details: Details, _names: Names) -> str:
     return f"limits of tenant {details['tenantId']}: {', '.join(limits) or 'those of the service'}"
 
 
+def _mail_domain_assigned(details: Details, _names: Names) -> str:
+    return f"mail domain {details['domain']} assigned to tenant {details['tenantId']}"
+
+
+def _mail_domain_released(details: Details, _names: Names) -> str:
+    return f"mail domain {details['domain']} of tenant {details['tenantId']} released"
+
+
 def _key_issued(details: Details, _names: Names) -> str:
     whose = f" of {details['agentName']}" if details.get("agentName") else ""
     return f"key issued: {details['role']}{whose} ({details['keyId']})"
@@ -229,6 +237,8 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "TenantSuspended": _tenant_suspended,
     "TenantResumed": _tenant_resumed,
     "TenantLimitsSet": _tenant_limits_set,
+    "MailDomainAssigned": _mail_domain_assigned,
+    "MailDomainReleased": _mail_domain_released,
     "KeyIssued": _key_issued,
     "KeyExpirySet": _key_expiry_set,
     "KeyRevoked": _key_revoked,

@@ -61,7 +61,7 @@ Event: TypeAlias = SendAuthorized | SendBlocked
 
 @record
 class Block:
-    """Why an agent may not contact somebody now, and who holds the contact, if anybody does."""
+    """Why an agent is blocked, and the agent that holds the contact, if any."""
 
     reason: Reason
     holder_id: str | None = None
@@ -77,7 +77,7 @@ def reads_of_contact(contact_key: str) -> Reads:
 def find_block(
     state: TenantState, agent_id: str, contact_key: str, fence: int | None
 ) -> Block | None:
-    """Return why the agent may not contact somebody, or None if it may."""
+    """Return why the agent is blocked, or None if it may contact the person."""
     held = live_lease(state, contact_key)
     if held is not None and held.agent_id != agent_id:
         return Block(
@@ -92,7 +92,7 @@ def find_block(
 
 
 def _own_fence(state: TenantState, contact_key: str) -> int | None:
-    """Return the fence of the lease on a contact that nobody else holds."""
+    """Return the fence of the own lease on a contact that no other agent holds."""
     held = live_lease(state, contact_key)
     return None if held is None else held.fence
 

@@ -1,10 +1,10 @@
-"""The mail account of an agent: what it may send, what it sent, and from whom it accepts mail.
+"""The mail account of an agent: what it may send, what it sent, and whose mail it accepts.
 
 * Sends are counted per hour and per day of UTC, in the transaction that records them, so the limits
   are exact, whichever replica decides.
 * The reputation is 1 - (bounces + complaints) / outcomes, over the last REPUTATION_WINDOW outcomes
   of mail to people. Below REPUTATION_MIN, with at least REPUTATION_OUTCOMES_MIN outcomes, mail to
-  people is blocked until an operator thaws the account. Mail between agents goes on.
+  people is blocked until an operator thaws the account. Mail between agents is not affected.
 * The policy concerns mail that arrives. An agent that was never configured accepts all mail.
 * An account exists from the first mail of its agent; before, it has the default values.
 """

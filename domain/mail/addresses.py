@@ -1,7 +1,7 @@
 """Tell recipients inside the sender's tenant from recipients outside.
 
 * Internal is an address in the sender's own mail domain, and nothing else. The domain of another
-  tenant is external: nobody learns from an answer which tenants and agents exist.
+  tenant is external: an answer never shows which other tenants and agents exist.
 * An internal address names an agent, ``<name>@<domain>`` or ``<id>@<domain>``, in any case.
 * An external address is a contact: the rules of ``domain/shared/email_addresses.py`` apply, so a
   recipient and a lease on it have the same key in every spelling.

@@ -6,7 +6,7 @@
   a crash between the acceptance by SMTP and our event may send it twice, with one Message-ID.
 * A temporary failure defers the delivery, with growing waits; after ``RetryPolicy.hours`` it is a
   dead letter. A permanent failure bounces it at once. A dead letter is retried or dropped by an
-  operator; it never disappears by itself.
+  operator; it is never removed otherwise.
 * Without an SMTP relay a delivery is held, and queued as soon as there is one.
 """
 

@@ -238,12 +238,14 @@ class QueueHeld(DeliveryCommand):
 
 @record
 class RetryDeadLetter(DeliveryCommand):
+    """Queue a dead letter again; what is attempted anyway, or waits for a relay, stays as it is."""
+
     message_id: str
     delivery_id: str
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         delivery = self._find(state)
-        if delivery.is_due:
+        if delivery.is_due or delivery.status == "held":
             return []
         if delivery.status != "dead_lettered":
             raise NotADeadLetter(delivery.status)
@@ -252,6 +254,8 @@ class RetryDeadLetter(DeliveryCommand):
 
 @record
 class DropDeadLetter(DeliveryCommand):
+    """Give up a dead letter, or a delivery that is held."""
+
     message_id: str
     delivery_id: str
     detail: str | None = None
@@ -260,7 +264,7 @@ class DropDeadLetter(DeliveryCommand):
         delivery = self._find(state)
         if delivery.status == "dropped":
             return []
-        if delivery.status != "dead_lettered":
+        if delivery.status not in {"dead_lettered", "held"}:
             raise NotADeadLetter(delivery.status)
         return [DeadLetterDropped(**_of(delivery), detail=self.detail)]
 

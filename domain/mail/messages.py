@@ -1,7 +1,7 @@
-"""A message: what was sent, by whom, to whom, and what became of it for each recipient.
+"""A message: its sender, recipients and subject, and its delivery to each recipient.
 
-* The body is not in the events: they hold its size and a salted hash (``ContentRef``). Whoever has
-  the body and its salt can prove what was said. The proof stays valid when the body is erased.
+* The body is not in the events: they hold its size and a salted hash (``ContentRef``). A reader
+  with the body and its salt can prove what was said. The chain stays valid after an erasure.
 * ``sequence`` is the tenant sequence of the event that records the message. It orders all lists.
 * Erasing a body twice succeeds and records nothing.
 """
@@ -9,7 +9,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias, assert_never, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.accounts import MAIL_ACCOUNTS, counted_send
@@ -28,7 +28,7 @@ TEXT_PART, HTML_PART = "text", "html"
 # A read of a message that does not bring its deadline into force.
 MESSAGE_HEADER = "message.header"
 # A read of the entries of a message in all mailboxes.
-ENTRIES_OF_MESSAGE = "mail_entry.owner"
+ENTRIES_OF_MESSAGE = "mail_entry.message"
 
 Importance: TypeAlias = Literal["low", "normal", "high", "urgent"]
 DeliveryType: TypeAlias = Literal["internal", "external"]
@@ -48,7 +48,7 @@ _WAITING: tuple[RecipientStatus, ...] = ("queued", "deferred", "held")
 _FAILED = frozenset({"blocked", "bounced", "dead_lettered", "dropped"})
 # A file of a message from outside: ``part`` (of the contents), ``name``, ``media``, ``bytes`` and
 # ``sha256`` (of the file, without salt).
-Attachment: TypeAlias = Mapping[str, Any]
+Attachment: TypeAlias = Mapping[str, str | int]
 ErasureReason: TypeAlias = Literal["requested", "retention"]
 
 # -- Events ------------------------------------------------------------------
@@ -81,6 +81,8 @@ class MessageSent(_Message):
     ack_required: bool
     fence: int | None = None
     scheduled_at: Timestamp | None = None
+    send_reason: str | None = None  # These two are recorded and have no effect.
+    template_id: str | None = None
 
 
 @record

@@ -1,7 +1,7 @@
 """Notifications of mail: new messages, what became of sent ones, and missing acknowledgements.
 
-Their data have snake_case names, as all of mail. ``body_text`` is not in the event: whoever renders
-a notification of ``BODY_EVENTS`` adds it, if it is short enough and still exists.
+Their data have snake_case names, as all of mail. ``body_text`` is not in the event: it is
+added when a notification of ``BODY_EVENT`` is written, if it is short and still exists.
 """
 
 import re

@@ -93,6 +93,8 @@ class SendMessage:
     in_reply_to: str | None = None
     fence: int | None = None
     scheduled_at: Timestamp | None = None
+    send_reason: str | None = None
+    template_id: str | None = None
 
     def contents(self) -> Sequence[Content]:
         return self.body
@@ -172,6 +174,8 @@ class SendMessage:
             ack_required=self.ack_required,
             fence=self.fence,
             scheduled_at=self.scheduled_at,
+            send_reason=self.send_reason,
+            template_id=self.template_id,
             erase_at=erase_at,
         )
 

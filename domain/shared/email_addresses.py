@@ -56,7 +56,7 @@ def contact(email: str, to_a_labels: Callable[[str], str]) -> EmailAddress:
     local, at, domain = email.rpartition("@")
     if not at:
         raise AddressUnusable("there is no @ in it")
-    key = f"{_local_key(local)}@{_domain_key(domain, to_a_labels)}"
+    key = f"{_local_key(local)}@{domain_key(domain, to_a_labels)}"
     if len(key) > ADDRESS_LENGTH_MAX:
         raise AddressUnusable(f"longer than {ADDRESS_LENGTH_MAX} characters in A-label form")
     return EmailAddress(email=email, key=key)
@@ -73,7 +73,8 @@ def _local_key(local: str) -> str:
     return key
 
 
-def _domain_key(domain: str, to_a_labels: Callable[[str], str]) -> str:
+def domain_key(domain: str, to_a_labels: Callable[[str], str]) -> str:
+    """Return the form in which domains are compared, or reject what is no domain name."""
     key = domain.lower()
     if not domain.isascii() or _PUNYCODE in key:
         try:

@@ -140,7 +140,7 @@ def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[Lo
     of_message = matching(
         database, TABLE, select(TABLE), (TABLE.c.tenant, TABLE.c.message_id), is_kept
     )
-    return (repository.plan("owner", of_message),)
+    return (repository.plan("owner", of_message), repository.plan("message", of_message))
 
 
 MAIL_ENTRIES: Repository[MailEntry] = Repository(

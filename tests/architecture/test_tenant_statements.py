@@ -28,6 +28,7 @@ from quorate.projections import state_store
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.coordination.leases import TABLE as LEASES
 from quorate.projections.deadlines import DueAggregates
+from quorate.projections.mail.queries import InboxFilter, MailReader
 from quorate.projections.metadata import metadata
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -42,6 +43,8 @@ ACROSS_TENANTS = {
     ("agents", "deadlines.py"): "the scheduler records timeouts in all tenants",
     ("leases", "deadlines.py"): "the scheduler records ends in all tenants",
     ("requests", "deadlines.py"): "the scheduler records ends in all tenants",
+    ("messages", "deadlines.py"): "the scheduler erases bodies in all tenants",
+    ("mail_entries", "deadlines.py"): "the scheduler records reminders in all tenants",
 }
 SHARED = {"transactions.py", "repository.py"}  # They compile statements of other modules.
 # A tenant column in SQL that is written out, to choose an index.
@@ -128,6 +131,9 @@ async def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collecte
     DueAggregates(log)
     AgentNames(log)
     NotificationQueries(log, lambda: 0, retention_hours=1)  # type: ignore[arg-type, return-value]
+    inbox = MailReader(log, lambda: 0)._queries  # type: ignore[arg-type, return-value]
+    for unread, name in product((False, True), ("from_address", "thread_id", "kind", "task_id")):
+        inbox.inbox(InboxFilter(unread_only=unread, **{name: "x"}), "asc")
     queries = reader._queries
     for agent, contact in product((None, "a"), (None, "c")):
         queries.live_leases(agent, contact)

@@ -26,6 +26,7 @@ from quorate.client import (
     Notification,
     NotificationData,
     RejectedError,
+    SendReason,
     SendVerdict,
     UnauthorizedError,
     UnavailableError,
@@ -98,7 +99,7 @@ async def handle_errors(agent: Agent) -> str | None:
 async def use_send_gate(agent: Agent) -> None:
     verdict = await agent.request_send("user@example.com", fence=7)
     assert_type(verdict.authorized, bool)
-    assert_type(verdict.reason, Literal["lease_conflict", "stale_fence"] | None)
+    assert_type(verdict.reason, SendReason | None)
     if verdict.holder is not None:
         assert_type(verdict.holder.expires_at, datetime)
 

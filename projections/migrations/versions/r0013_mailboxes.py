@@ -41,6 +41,10 @@ def _create_messages() -> None:
         sa.Column("details", text(), nullable=False),
         sqlite_with_rowid=False,
     )
+    _index_messages()
+
+
+def _index_messages() -> None:
     where = sa.text("rfc_message_id IS NOT NULL")
     op.create_index(
         "messages_by_rfc_id",
@@ -91,6 +95,10 @@ def _create_mail_entries() -> None:
         sa.Column("id", text(129), nullable=False),
         sqlite_with_rowid=False,
     )
+    _index_mail_entries()
+
+
+def _index_mail_entries() -> None:
     op.create_index("mail_entries_by_id", "mail_entries", ["tenant", "id"], unique=True)
     where = sa.text("deleted_at IS NULL AND kind IS NOT NULL")
     op.create_index(
@@ -170,6 +178,10 @@ def _create_deliveries() -> None:
         sa.Column("detail", text()),
         sqlite_with_rowid=False,
     )
+    _index_deliveries()
+
+
+def _index_deliveries() -> None:
     where = sa.text("status IN ('dead_lettered', 'held')")
     op.create_index(
         "deliveries_dead",

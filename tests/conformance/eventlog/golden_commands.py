@@ -24,10 +24,12 @@ from quorate.domain.identity.tenants import (
     SuspendTenant,
     TenantLimits,
 )
+from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
+from tests.conformance.eventlog.golden_mail import mail_story
 
 # Text with several JSON encodings: quotes, control characters, non-ASCII, outside the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
@@ -195,6 +197,11 @@ STORY: tuple[tuple[float, Command], ...] = (
             expires_in_seconds=86_400,
         ),
     ),
+    (0, _register("eve", "sales")),
+    (0, _register("fay", "sales")),
+    *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
+    (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
+    (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )
 
 

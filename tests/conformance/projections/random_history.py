@@ -22,6 +22,7 @@ from quorate.domain.coordination import (
 from quorate.domain.identity import agent_departures, agent_settings, agents, api_keys, tenants
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
+from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp, instant
@@ -190,6 +191,11 @@ class RandomHistory:
             tenants.SuspendTenant(tenant_id=tenant),
             tenants.ResumeTenant(tenant_id=tenant),
             tenants.SetTenantLimits(tenant_id=tenant, limits=limits),
+            SetMailDomain(
+                tenant_id=tenant,
+                domain=self._random.choice((None, "a.example", "b.example")),
+                service_domain="agents.localhost",
+            ),
         )
         return self._random.choice(commands)
 

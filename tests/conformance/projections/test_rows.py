@@ -16,6 +16,7 @@ from quorate.domain.coordination.leases import Lease
 from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
 from quorate.domain.identity.tenants import Tenant, TenantLimits
+from quorate.domain.mail.domains import MailDomain
 from quorate.domain.shared.daily_quotas import Usage
 from quorate.domain.shared.quotas import Counts
 from quorate.domain.shared.records import record
@@ -29,6 +30,7 @@ from quorate.projections.identity.agent_settings import AGENT_SETTINGS
 from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
+from quorate.projections.mail import domains as mail_domains
 from quorate.projections.state_store import upsert
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
@@ -132,6 +134,12 @@ EXAMPLES: Mapping[Table, Row] = {
         write=lambda one: TENANTS.to_row(TENANT, "", one),
         read=TENANTS.from_row,
         otherwise={"limits": '{"agents":31,"rate_per_key":32}'},
+    ),
+    mail_domains.TABLE: Row(
+        state=MailDomain(domain="acme.example", tenant_id="agent_13"),
+        write=lambda one: mail_domains.to_row(TENANT, "", one),
+        read=mail_domains.from_row,
+        otherwise={"tenant": TENANT},
     ),
     tables.keys: Row(
         state=KEY,

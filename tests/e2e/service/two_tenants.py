@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from quorate.api.routes import ENDPOINTS
 from quorate.contracts.operations import AnyOperation, json_name
+from quorate.contracts.wire_models import has_snake_case
 from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import LIMITS
 from quorate.domain.shared.records import record
@@ -32,6 +33,8 @@ class TenantData:
     spare_key: str  # The id of an unused key.
     lease: str
     request: str
+    message: str  # From the agent to itself and to a person outside.
+    thread: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -64,6 +67,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
+            | {self.message, self.thread}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -74,6 +78,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     contact = f"{tenant.id}@example.com"
     lease = await agent.lease(agent.id, contact, intent=tenant.id)
     request = await agent.propose(agent.id, reason=tenant.id)
+    mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
+    sent = (await agent.request("POST", "/email/send", mail)).json()
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -82,7 +88,13 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         spare_key=(await tenant.issue("auditor")).id,
         lease=lease["id"],
         request=request["id"],
+        message=sent["message_id"],
+        thread=sent["thread_id"],
     )
+
+
+def _address(agent: Agent, tenant: Tenant) -> str:
+    return f"{agent.name}@{tenant.id.lower().replace('_', '-')}.agents.localhost"
 
 
 # -- Values of paths and fields ----------------------------------------------
@@ -92,6 +104,9 @@ Named: TypeAlias = Mapping[str, Callable[[TenantData], str]]
 PATHS: Named = {
     "agent_id": lambda side: side.agent.id,
     "consensus_id": lambda side: side.request,
+    "delivery_id": lambda side: f"{side.message}.1",
+    "message_id": lambda side: side.message,
+    "thread_id": lambda side: side.thread,
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
@@ -101,10 +116,17 @@ FIELDS: Named = {
     "agentId": lambda side: side.agent.id,
     "agentName": lambda side: side.agent.name,
     "contactEmail": lambda side: side.contact,
+    "fromAddress": lambda side: _address(side.agent, side.tenant),
+    "inReplyTo": lambda side: side.message,
+    "threadId": lambda side: side.thread,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
-SAME_AGENT = ({"agentId", "agentName"}, {"requestingAgentId", "proposerAgent"})
+SAME_AGENT = (
+    {"agentId", "agentName"},
+    {"agent_id", "agent_name"},
+    {"requestingAgentId", "proposerAgent"},
+)
 # Here the field names a new resource instead of an existing one.
 NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
@@ -114,7 +136,11 @@ NON_IDENTIFYING_FIELDS = {
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
-    *("expiresInSeconds", "overlapSeconds"),
+    *("to", "cc", "subject", "bodyText", "bodyHtml", "importance", "ackRequired", "leaseFence"),
+    *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
+    *("allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
+    "templateId",
+    *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -139,12 +165,48 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "rotateKey": lambda _: {"overlapSeconds": 604_800},  # The key stays valid.
     "setTenantLimits": lambda _: {},
+    "sendMail": lambda side: {
+        "to": ["kim@example.com"],
+        "in_reply_to": side.message,
+    },
+    **dict.fromkeys(
+        (
+            *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
+            *("eraseMessage", "retryDeadLetter", "dropDeadLetter"),
+            *("freezeMailAccount", "thawMailAccount"),
+        ),
+        lambda _: {},
+    ),
+    "setMailPolicy": lambda side: {"agent_id": side.agent.id, "mode": "open"},
+    "setMailTier": lambda _: {"tier": "trusted"},
+    "setMailDomain": lambda _: {"mailDomain": None},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }
 # Queries in which a tenant key must name the agent.
 QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
     "listNotifications": lambda side: {"agentId": side.agent.id},
     "streamNotifications": lambda side: {"agentId": side.agent.id},
+    **dict.fromkeys(
+        (
+            *(
+                "sendMail",
+                "listInbox",
+                "listSentMail",
+                "getMailAccount",
+                "getMailPolicy",
+                "deleteMessage",
+            ),
+            *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
+        ),
+        lambda side: {"agent_id": side.agent.id},
+    ),
+    **dict.fromkeys(  # An admin key must name the tenant.
+        (
+            *("eraseMessage", "listDeadLetters", "retryDeadLetter", "dropDeadLetter"),
+            *("freezeMailAccount", "thawMailAccount", "setMailTier"),
+        ),
+        lambda side: {"tenant_id": side.tenant.id},
+    ),
 }
 # Values of the same fields that refer to no resource.
 UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
@@ -153,6 +215,12 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "agentName": lambda: f"unknown-{uuid4().hex}",
     "consensus_id": lambda: str(uuid4()),
     "contactEmail": lambda: f"{uuid4().hex}@example.com",
+    "delivery_id": lambda: f"msg_{uuid4().hex}.1",
+    "message_id": lambda: f"msg_{uuid4().hex}",
+    "thread_id": lambda: f"thr_{uuid4().hex}",
+    "fromAddress": lambda: f"{uuid4().hex}@example.com",
+    "inReplyTo": lambda: f"msg_{uuid4().hex}",
+    "threadId": lambda: f"thr_{uuid4().hex}",
     "key_id": lambda: uuid4().hex[:16],
     "lease_id": lambda: str(uuid4()),
     "tenant_id": lambda: str(uuid4()),
@@ -171,10 +239,19 @@ def parameters(endpoint: AnyOperation) -> list[str]:
 
 
 def fields(model: type[BaseModel] | None) -> list[str]:
-    """Return the field names on the wire."""
+    """Return the field names in camelCase; mail has snake_case names on the wire."""
     if model is None:
         return []
-    return [field.alias or name for name, field in model.model_fields.items()]
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return [camel(name) for name in names] if has_snake_case(model) else names
+
+
+def wire_name(endpoint: AnyOperation, name: str) -> str:
+    return _snake(name) if endpoint.has_snake_case else name
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 @record
@@ -200,10 +277,12 @@ class EndpointRequest:
         return EndpointRequest(endpoint=self.endpoint, path=path, body=self.body, query=self.query)
 
     def with_field(self, name: str, value: str) -> "EndpointRequest":
+        name = wire_name(self.endpoint, name)
         body = {**_without_rivals(name, self.body or {}), name: value}
         return EndpointRequest(endpoint=self.endpoint, path=self.path, body=body, query=self.query)
 
     def with_query(self, name: str, value: str) -> "EndpointRequest":
+        name = wire_name(self.endpoint, name)
         query = {**_without_rivals(name, self.query), name: value}
         return EndpointRequest(endpoint=self.endpoint, path=self.path, body=self.body, query=query)
 

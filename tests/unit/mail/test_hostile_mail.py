@@ -74,6 +74,8 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "parameters": lambda: ADDRESSED + b"Content-Type: text/plain" + b";a*0*=b" * 280 + b"\r\n\r\n",
     "almost boundaries": lambda: ADDRESSED + nested(NESTING_MAX) + b"\n--b" * 1_000_000,
     "spaces after a boundary": lambda: ADDRESSED + MULTIPART + b"--b" + b" " * 5_000_000,
+    "open tags": lambda: ADDRESSED + b"Content-Type: text/html\r\n\r\n" + b"<script" * 1_000_000,
+    "blank lines": lambda: ADDRESSED + b"Content-Type: text/html\r\n\r\n" + b"<p> <p>" * 30_000,
     "punycode": lambda: (
         ADDRESSED + b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 5_000_000
     ),
@@ -116,7 +118,16 @@ fragments = st.sampled_from(
         ),
         *(b"=?utf-8?b?7aCA?=", b"=?utf-7?q?+2AA-?=", b"Content-Disposition: attachment; "),
         *(b"filename*0*=utf-8''%ED%A0%80", b"filename=", b"Status: 5.1.1", b"Final-Recipient: x;y"),
-        *(b"Action: failed", b"Message-ID: <a@b>", b"Return-Path: <>", b"\xed\xa0\x80", b"+2AA-"),
+        *(
+            b"Action: failed",
+            b"Message-ID: <a@b>",
+            b"<script>",
+            b"</script>",
+            b"&#",
+            b"Return-Path: <>",
+            b"\xed\xa0\x80",
+            b"+2AA-",
+        ),
     ]
 )
 hostile = st.lists(fragments | st.binary(max_size=4), max_size=60).map(b"".join)

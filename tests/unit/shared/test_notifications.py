@@ -13,6 +13,7 @@ from quorate.domain.identity.tenants import (
     TenantResumed,
     TenantSuspended,
 )
+from quorate.domain.mail.domains import MailDomainAssigned, MailDomainReleased
 from quorate.domain.registry import (
     EVENT_TYPES,
     NOTIFICATION_NAMES,
@@ -53,6 +54,8 @@ SILENT_TYPES = {
     "TenantLimitsSet",
     "TenantResumed",
     "TenantSuspended",
+    "MailDomainAssigned",
+    "MailDomainReleased",
     "KeyIssued",
     "KeyExpirySet",
     "KeyRevoked",
@@ -72,6 +75,8 @@ SILENT_EVENTS: tuple[Event, ...] = (
     TenantLimitsSet(tenant_id="acme", agents=5),
     TenantSuspended(tenant_id="acme"),
     TenantResumed(tenant_id="acme"),
+    MailDomainAssigned(tenant_id="acme", domain="acme.example"),
+    MailDomainReleased(tenant_id="acme", domain="acme.example"),
     key_issued,
     KeyExpirySet(key_id="k1", expires_at=NOON),
     KeyRevoked(key_id="k1"),

@@ -18,6 +18,7 @@ from quorate.domain.identity.agent_settings import AGENT_SETTINGS
 from quorate.domain.identity.agents import AGENTS, active_agents, find_agent_by_name
 from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
+from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.registry import AGGREGATES, new_state
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.aggregates import Aggregate, Event, Reads
@@ -203,11 +204,14 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
             if each.agent_id == agent_id and each.revoked_at is None:
                 part[API_KEYS].put(each.id, each)
     _put_requests(part, complete, keys, voters)
-    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, TENANTS)
+    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, TENANTS)
     for aggregate in others:
         for (one,) in keys.pop(f"{aggregate.name}.id", []):
             if (known := complete[aggregate].get(one)) is not None:
                 part[aggregate].put(one, known)
+    for (tenant,) in keys.pop("mail_domain.tenant", []):
+        if (domain := complete[MAIL_DOMAINS].find("tenant", tenant)) is not None:
+            part[MAIL_DOMAINS].put(domain.domain, domain)
     for name in ("owned_count.id", "owned_count.name"):
         for agent_id in voters if keys.pop(name, None) else ():
             part.put_owned_count(agent_id, complete.owned_count(agent_id))
