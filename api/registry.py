@@ -6,7 +6,7 @@ from typing import Any
 from quorate.api import event_log, health, mail_inbox, notifications
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
-from quorate.application.mail import deliveries, domains, mailbox, reading, sending
+from quorate.application.mail import deliveries, domains, mailbox, reading, receiving, sending
 from quorate.application.operations import HANDLERS, Handler
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS
@@ -14,7 +14,7 @@ from quorate.contracts.registry import OPERATIONS
 # Each of these modules registers its handlers.
 HANDLER_MODULES = (
     *(agents, leases, send_gate, consensus, agent_settings),
-    *(sending, mail_inbox, reading, mailbox, deliveries),
+    *(sending, mail_inbox, reading, mailbox, deliveries, receiving),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

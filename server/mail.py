@@ -13,6 +13,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.unit_of_work import NewId
+from quorate.projections.mail.inbound import ReceivedIds
 from quorate.projections.mail.outgoing import OutgoingMail
 from quorate.projections.mail.queries import MailReader
 from quorate.server.leader_election import Task
@@ -27,6 +28,7 @@ def create_mail_service(
     mail = options.mail
     return MailService(
         reader=MailReader(log, clock),
+        received=ReceivedIds(log),
         settings=MailSettings(
             domain=domains.mail_domain,
             has_relay=mail.smtp_url is not None,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.records import changed, record
+from quorate.projections.mail.inbound import ReceivedIds
 from quorate.projections.mail.queries import MailReader
 
 
@@ -12,6 +13,7 @@ class MailService:
     """``settings`` are those of the service; ``domain_of`` returns the mail domain of a tenant."""
 
     reader: MailReader
+    received: ReceivedIds
     settings: MailSettings
     retry_policy: RetryPolicy
     domain_of: Callable[[str], str]

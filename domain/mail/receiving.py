@@ -136,7 +136,7 @@ class ReceiveMessage(_Receiving):
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Any]:
         if self._known(state) is not None:
             return []
-        size = sum([content.ref.bytes for content in self.body])
+        size = sum([len(content.data) for content in self.body])
         readers = self._readers(state, context, size)
         if not readers:
             return []
