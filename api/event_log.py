@@ -1,5 +1,8 @@
 """The tenant's event log: pages, and a stream of server-sent events."""
 
+from collections.abc import Iterable
+from operator import itemgetter
+
 import orjson
 
 from quorate.api.event_streams import (
@@ -17,10 +20,18 @@ from quorate.application.operations import Call, Reply, Streamed, handles
 from quorate.application.read_budget import in_parts
 from quorate.application.rendering import dump
 from quorate.application.subscriptions import CommittedEvent
-from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS, EventsQuery
+from quorate.contracts.event_log import (
+    LIST_CONTENTS,
+    LIST_EVENTS,
+    STREAM_EVENTS,
+    ContentsQuery,
+    EventsQuery,
+)
 from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.contents import content_id_of
 from quorate.domain.shared.timestamps import of
+from quorate.eventlog.archive.content_lines import content_line, refs_in
 from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -56,6 +67,48 @@ async def list_events(service: Service, call: Call) -> Reply:
     scanned = page.scanned_to - query.after  # A filtered page may read many events for few.
     service.read_budget.charge(principal, max(len(body), scanned * SCANNED_EVENT_BYTES))
     return Reply(body=body, sequence=page.head)
+
+
+@handles(LIST_CONTENTS)
+async def list_contents(service: Service, call: Call) -> Reply:
+    query: ContentsQuery = call.query
+    principal: Principal = call.principal
+    async with service.read_budget.turn(principal):
+        page = await service.log.page(principal.tenant, query.after, query.limit, Filter())
+        check_cursor(service, query.log_id, query.after, page.head)
+        sequences, after = _referring(page.events, call.page_bytes_max)
+        found = await service.reader.contents.all(principal.tenant, sequences)
+    contents = [{"sequence": sequences[one.id], **content_line(one)} for one in found.values()]
+    body = dump(
+        {
+            "contents": sorted(contents, key=itemgetter("sequence", "part")),
+            "head": page.head,
+            "next": page.scanned_to if after is None else after,
+            "gap": gap_range(page.gap) if page.gap else None,
+            "logId": service.log.id,
+        }
+    )
+    service.read_budget.charge(principal, max(len(body), len(page.events) * SCANNED_EVENT_BYTES))
+    return Reply(body=body, sequence=page.head)
+
+
+def _referring(
+    events: Iterable[RecordedEvent], bytes_max: int
+) -> tuple[dict[str, int], int | None]:
+    """Return the ids to which events refer, with their sequences, until the page is full.
+
+    The second value is the last sequence before a full page; None if all events were taken.
+    """
+    sequences: dict[str, int] = {}
+    size = 0
+    for event in events:
+        if not (refs := refs_in(orjson.loads(event.data))):
+            continue
+        size += sum(ref.bytes for ref in refs.values())
+        if sequences and size > bytes_max:
+            return sequences, event.sequence - 1
+        sequences[content_id_of(event.stream)] = event.sequence
+    return sequences, None
 
 
 @handles(STREAM_EVENTS)

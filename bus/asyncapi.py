@@ -33,6 +33,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 # The names of the parameters in the document; other clients know the ids by these names.
 _PARAMETER_NAMES = {
     "agent_id": "agentId",
+    "sender_id": "agentId",
     "reader": "agentId",
     "name": "inboxToken",
     "event_type": "eventType",

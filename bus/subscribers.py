@@ -46,22 +46,26 @@ def subscribe(
 
 
 def describe(broker: NatsBroker, endpoint: AnyOperation) -> None:
-    """Add a subscriber that only describes the operation; the broker is never started."""
+    """Add a subscriber that only describes the operation; the broker is never started.
 
-    async def serve(body: BaseModel, tenant: str, agent_id: str) -> None:
+    The id in the subject has another name than the field ``agent_id`` that a request may have:
+    FastStream would leave out that field.
+    """
+
+    async def serve(body: BaseModel, tenant: str, sender_id: str) -> None:
         raise NotImplementedError
 
     serve.__annotations__ = {
         "body": request_model(endpoint),
         "tenant": Annotated[str, Path()],
-        "agent_id": Annotated[str, Path()],
+        "sender_id": Annotated[str, Path()],
     }
-    _subscriber(broker, endpoint)(serve)
+    _subscriber(broker, endpoint, "{sender_id}")(serve)
 
 
-def _subscriber(broker: NatsBroker, endpoint: AnyOperation) -> Any:  # noqa: ANN401 - FastStream's.
+def _subscriber(broker: NatsBroker, endpoint: AnyOperation, agent_id: str = "{agent_id}") -> Any:  # noqa: ANN401 - FastStream's.
     return broker.subscriber(
-        subject_template(endpoint.name),
+        subject_template(endpoint.name, agent_id),
         QUEUE,
         title=endpoint.name,
         description=endpoint.summary,
@@ -75,8 +79,8 @@ async def _keep_message(message: NatsMessage) -> NatsMessage:
     return message
 
 
-def subject_template(operation: str) -> str:
-    return COMMANDS.template.format(tenant="{tenant}", agent_id="{agent_id}", name=operation)
+def subject_template(operation: str, agent_id: str = "{agent_id}") -> str:
+    return COMMANDS.template.format(tenant="{tenant}", agent_id=agent_id, name=operation)
 
 
 # -- Request models ----------------------------------------------------------

@@ -45,7 +45,14 @@ from quorate.contracts.coordination.leases import (
     RenewBody,
 )
 from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, SendVerdict
-from quorate.contracts.event_log import LIST_EVENTS, EventsInfo, EventsQuery
+from quorate.contracts.event_log import (
+    LIST_CONTENTS,
+    LIST_EVENTS,
+    ContentsInfo,
+    ContentsQuery,
+    EventsInfo,
+    EventsQuery,
+)
 from quorate.contracts.identity.agent_settings import GET_CONFIG, PUT_CONFIG
 from quorate.contracts.identity.agents import (
     DEREGISTER,
@@ -363,6 +370,14 @@ def list_events(
         until=until,
     )
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
+
+
+def list_contents(
+    *, after: int = 0, limit: int = PAGE_LENGTH_DEFAULT, log_id: str | None = None
+) -> Request[ContentsInfo]:
+    """List the message bodies to which the events after the sequence ``after`` refer."""
+    query = unchecked(ContentsQuery)(after=after, limit=limit, log_id=log_id)
+    return request_for(LIST_CONTENTS, query=query)
 
 
 # -- Keys, tenants and quotas ---------------------------------------------------

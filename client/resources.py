@@ -265,6 +265,7 @@ class Events(Group[CallerT_co]):
     """Read the event log: ``client.events()`` yields all events, ``list`` returns one page."""
 
     list = Method(requests.list_events)
+    contents = Method(requests.list_contents)
     pages = Pages(requests.list_events, _page_itself, _following_log_page)
 
     @overload

@@ -56,6 +56,11 @@ class EventsQuery(CursorQuery):
     )
 
 
+class ContentsQuery(CursorQuery):
+    after: Sequence = Field(default=0, description="Sequence of the last event you have.")
+    limit: PageLength = PAGE_LENGTH_DEFAULT
+
+
 class StreamQuery(CursorQuery):
     after: Sequence | None = Field(
         default=None,
@@ -101,6 +106,29 @@ class EventsInfo(ResponseModel):
     log_id: str | None = optional()
 
 
+class ContentInfo(ResponseModel):
+    """One part of a message body; ``salt`` is hexadecimal, ``data`` is base64."""
+
+    sequence: int
+    id: str
+    part: str
+    salt: str
+    data: str
+
+
+class ContentsInfo(ResponseModel):
+    """A page of message bodies. Send ``next`` as ``after`` to read the next page.
+
+    ``limit`` counts events, with or without bodies.
+    """
+
+    contents: list[ContentInfo]
+    head: int
+    next: int
+    gap: GapInfo | None
+    log_id: str | None = optional()
+
+
 LIST_EVENTS = Operation(
     method="GET",
     path=EVENTS,
@@ -115,6 +143,21 @@ LIST_EVENTS = Operation(
     response=EventsInfo,
     errors=(AddressUnusable, LogMismatch),
 )
+LIST_CONTENTS = Operation(
+    method="GET",
+    path=EVENTS + "/contents",
+    name="listContents",
+    summary="List the message bodies to which events refer",
+    description=(
+        "Events contain only the salted hashes of message bodies, in `data.contents`: SHA-256 of"
+        " salt and body. A page ends at about 1 MB, or with the bodies of one event. Erased bodies"
+        " are left out."
+    ),
+    roles=CAN_AUDIT,
+    query=ContentsQuery,
+    response=ContentsInfo,
+    errors=(LogMismatch,),
+)
 STREAM_EVENTS: Operation[None] = Operation(
     method="GET",
     path=EVENTS + "/stream",
@@ -126,4 +169,4 @@ STREAM_EVENTS: Operation[None] = Operation(
     errors=(LogMismatch, TooManyStreams),
     streams=True,
 )
-OPERATIONS = (LIST_EVENTS, STREAM_EVENTS)
+OPERATIONS = (LIST_EVENTS, LIST_CONTENTS, STREAM_EVENTS)

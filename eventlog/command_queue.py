@@ -142,7 +142,8 @@ class CommandQueue:
 
 def content_bytes(envelope: CommandEnvelope) -> int:
     """Return the size of the contents that a command would store."""
-    return sum(len(content.data) for content in contents_of(envelope.command))
+    contents = contents_of(envelope.command)
+    return sum(len(content.data) for content in contents) if contents else 0
 
 
 def _ordering_key(envelope: CommandEnvelope) -> str:

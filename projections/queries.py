@@ -22,6 +22,7 @@ from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.coordination import consensus
@@ -97,6 +98,7 @@ class Reader:
         self._clock = clock
         self._queries = _Queries(log)
         self._electorates = ElectorateQueries(log.database)
+        self.contents = ContentReader(log)
 
     # -- Agents --------------------------------------------------------------
 

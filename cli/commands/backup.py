@@ -107,6 +107,7 @@ def details(made: "BackupSummary") -> dict[str, Any]:
         "madeAt": iso(made.header.made_at),
         "events": made.seal.events,
         "answers": made.seal.answers,
+        "contents": made.seal.contents,
         "lastEventAt": iso(made.at),
         "head": {"position": made.header.until, "hash": made.header.hash.hex()},
         "headHash": head_hash(made),
@@ -117,8 +118,9 @@ def details(made: "BackupSummary") -> dict[str, Any]:
 def summarize(made: "BackupSummary") -> str:
     from quorate.domain.shared.timestamps import iso
 
+    contents = f", {made.seal.contents} message bodies" if made.seal.contents else ""
     return (
-        f"{made.seal.events} events, the last at {iso(made.at)}, "
+        f"{made.seal.events} events, the last at {iso(made.at)}{contents}, "
         f"and {made.seal.answers} responses stored under idempotency keys"
     )
 

@@ -4,6 +4,7 @@ Guarantees:
 
 * The hash chain is verified while the events are written.
 * The file gets its name only when it is complete and verified.
+* With bodies, each is compared with the hash in its event before it is written.
 """
 
 import sys
@@ -22,6 +23,7 @@ from quorate.cli.output.errors import Failure, report_errors
 from quorate.cli.parameter_types import SEQUENCE_MAX, IntegerRange
 
 if TYPE_CHECKING:
+    from quorate.cli.audit.exported_bodies import ExportedBodies
     from quorate.client.transports.sync_http import Client
     from quorate.contracts.event_log import EventsInfo
     from quorate.eventlog.recorded_event import StreamHead
@@ -35,6 +37,7 @@ Examples:
   quorate events export log.jsonl
   quorate events export log.jsonl --continue
   quorate events export - --after 2
+  quorate events export log.jsonl --with-bodies
 """
 
 
@@ -49,6 +52,11 @@ Examples:
 @click.option(
     "--continue", "append", is_flag=True, help="Append the events after the last event in FILE."
 )
+@click.option(
+    "--with-bodies",
+    is_flag=True,
+    help="Also write the message bodies to which events refer, except erased ones.",
+)
 @archive_option
 @service_options
 @json_option
@@ -58,6 +66,7 @@ def export(
     after: int,
     *,
     append: bool,
+    with_bodies: bool,
     archive: Path | None,
     as_json: bool,
 ) -> None:
@@ -67,6 +76,7 @@ def export(
     """
     if append and (after or file == STDOUT):
         raise click.UsageError("--continue needs a FILE, and cannot be combined with --after.")
+    from quorate.cli.audit.exported_bodies import ExportedBodies
     from quorate.client.transports.sync_http import Client
     from quorate.eventlog.archive.files import ArchiveCorrupted
     from quorate.eventlog.hash_chain import ChainBroken
@@ -80,7 +90,8 @@ def export(
         ):
             start = _head_of_file(Path(file)) if append else _head_before(client, after)
             with _stdout() if file == STDOUT else _atomic_file(Path(file), keep=append) as sink:
-                head = _copy(client, start, sink, archive, advance)
+                bodies = ExportedBodies(client) if with_bodies else None
+                head = _copy(client, start, sink, archive, advance, bodies=bodies)
     except ChainBroken as broken:
         raise Failure(f"The hash chain of the service is corrupted: {broken}") from broken
     except ArchiveCorrupted as damage:
@@ -154,6 +165,8 @@ def _copy(
     sink: BinaryIO,
     archive: Path | None,
     advance: Progress,
+    *,
+    bodies: "ExportedBodies | None",
 ) -> "StreamHead":
     from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.hash_chain import verify_exported_event
@@ -166,6 +179,8 @@ def _copy(
             json = dict(event.raw)
             head = verify_exported_event(json, head)
             sink.write(encode_line(json))
+            if bodies is not None:
+                bodies.write_after(json, page.next, sink)
         advance(head.sequence - start.sequence, page.head - start.sequence)
     return head
 

@@ -116,7 +116,8 @@ def verify(
 ) -> None:
     """Verify every event of every tenant in the database, and with --archive in the archive files.
 
-    Read-only; the service may be running.
+    Every stored message body must match its hash in its event. Read-only; the service may be
+    running.
     """
     import asyncio
 
@@ -128,16 +129,24 @@ def verify(
         print_json(found)
         return
     print_line(f"The event log is valid: {found['events']} events, up to position {found['head']}.")
+    if any(found["contents"].values()):
+        print_line(_describe_contents(**found["contents"]))
     if found["archivedChecked"]:
         print_line(f"The archived events in {archive} are valid, from position {found['first']}.")
     elif found["archived"]:
         print_line(f"{found['archived']} earlier events are archived: verify them with --archive.")
 
 
+def _describe_contents(verified: int, erased: int, unverified: int) -> str:
+    text = f"{verified} message bodies are valid; those of {erased} messages were erased."
+    return f"{text} {unverified} more belong to archived events." if unverified else text
+
+
 async def _verify(
     database: DatabaseTarget, folder: Path | None, oldest_removed: bool, advance: Progress
 ) -> dict[str, Any]:
     from quorate.eventlog.archive.archiver import archive_end, verify_archive
+    from quorate.eventlog.archive.content_verifier import verify_contents
     from quorate.eventlog.event_store import EventStore
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
     from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
@@ -159,6 +168,7 @@ async def _verify(
             advance(done, head - end.position)
 
         await log.verify_range(0, head, progress=count)
+        contents = await verify_contents(adapter, folder, oldest_removed=oldest_removed)
     finally:
         await adapter.close()
     return {
@@ -168,4 +178,9 @@ async def _verify(
         "head": head,
         "archived": end.position,
         "archivedChecked": 0 < end.position >= first,
+        "contents": {
+            "verified": contents.verified,
+            "erased": contents.erased,
+            "unverified": contents.unverified,
+        },
     }

@@ -74,7 +74,8 @@ def verify(
     """Verify the hash chain of an exported log: no event changed, missing, added or moved.
 
     Reads only FILE, and with --archive the archived events before it. The hash chain alone does
-    not detect a truncated or rewritten file: compare it with a stored head hash (--head).
+    not detect a truncated or rewritten file: compare it with a stored head hash (--head). Message
+    bodies (`quorate events export --with-bodies`) must match the hashes in their events.
     """
     from quorate.eventlog.archive import export_format
     from quorate.eventlog.archive.files import ArchiveCorrupted
@@ -114,6 +115,7 @@ def verify(
 
 
 def _as_json(verified: "VerificationResult") -> dict[str, Any]:
+    contents = {"verified": verified.contents, "missing": verified.missing}
     return {
         "ok": True,
         "tenantId": verified.tenant,
@@ -121,13 +123,21 @@ def _as_json(verified: "VerificationResult") -> dict[str, Any]:
         "first": verified.first,
         "head": {"sequence": verified.head.sequence, "hash": verified.head.hash.hex()},
         "at": verified.at,
+        **({"contents": contents} if any(contents.values()) else {}),
     }
 
 
 def _format(name: str, verified: "VerificationResult") -> str:
     of_tenant = f" of tenant {verified.tenant}" if verified.tenant else ""
+    contents = (
+        f"{verified.contents} message bodies are valid; {verified.missing} were erased or not"
+        " exported.\n"
+        if verified.contents or verified.missing
+        else ""
+    )
     return (
         f"{name} is valid: {verified.events} events{of_tenant}, "
         f"{verified.first} to {verified.head.sequence}, the last at {verified.at}.\n"
+        f"{contents}"
         f"Head hash to store: {verified.head.sequence}:{verified.head.hash.hex()}"
     )

@@ -1,7 +1,8 @@
 """Back up a complete log to one file, from which a database of either kind can be restored.
 
 * The backup is read in one snapshot, while the service continues to work.
-* It contains events and stored idempotent responses. Projections are rebuilt from the events.
+* It contains events, stored idempotent responses and contents. Projections are rebuilt from the
+  events.
 * It contains no secrets: of API keys the log has hashes only. Data directories are not part of it.
 """
 
@@ -15,6 +16,8 @@ from sqlalchemy.engine import Dialect
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.archive.archiver import archive_end_in, supports_archives
+from quorate.eventlog.archive.content_lines import ContentRow
+from quorate.eventlog.archive.content_pages import ContentPages, supports_contents
 from quorate.eventlog.archive.export_format import FileCorrupted
 from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.archive.sealed_file import (
@@ -72,6 +75,7 @@ async def back_up(
     Raises ArchiveCorrupted, ArchiveNeeded, LogCorrupted and LogEmpty.
     """
     archives = await database.inspect(supports_archives)
+    contents = ContentPages(database) if await database.inspect(supports_contents) else None
     async with database.read() as transaction:
         end = await archive_end_in(transaction, database.dialect) if archives else NOTHING_ARCHIVED
         rows = _Rows(database.dialect, ArchivedEvents(archive, end))
@@ -82,6 +86,10 @@ async def back_up(
                 for row in page:
                     writer.add(row)
                 progress(writer.chains.position, header.until)
+            if contents is not None:
+                async for some in contents.pages(transaction):
+                    for tenant, content in some:
+                        writer.add(ContentRow(tenant=tenant, content=content))
             seal = writer.close()
         except EventOutOfOrder as error:
             raise LogCorrupted(str(error)) from error

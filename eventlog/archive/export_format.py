@@ -4,6 +4,8 @@
   detected, also one that a lenient JSON reader ignores (a duplicate key, a space, an escape).
 * Each event's hash covers it and all earlier ones. A truncated or completely rewritten file is
   detected only with a checkpoint: the hash of an event that was stored elsewhere.
+* An export may have contents: each is a line after the event that refers to it, and is verified by
+  the hash in this event. Contents that were erased, or not exported, are missing: no error.
 * This module needs only ``domain`` and orjson, so that an auditor needs no server packages.
 """
 
@@ -14,12 +16,14 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import record
+from quorate.eventlog.archive.content_lines import CONTENT, ContentCheck, content_line
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
 from quorate.eventlog.serialization import canonical
 
-LINE_BYTES_MAX = 4_194_304
+LINE_BYTES_MAX = 16 * 1024 * 1024  # More than the largest content takes as base64.
 EVENTS_BETWEEN_PROGRESS = 1_000
 FIELD_TYPES: Mapping[str, type] = {
     "sequence": int,
@@ -34,6 +38,7 @@ FIELD_TYPES: Mapping[str, type] = {
     "hash": str,
 }
 _NEWLINE = b"\n"
+_CONTENT_BEGINS = b'{"%s":' % CONTENT.encode()
 
 
 @dataclass(eq=False)
@@ -68,13 +73,18 @@ class Checkpoint:
 
 @record
 class VerificationResult:
-    """A verified file; ``tenant`` is known when the file contains event 1."""
+    """A verified file; ``tenant`` is known when the file contains event 1.
+
+    ``contents`` are verified; ``missing`` were erased or not exported.
+    """
 
     events: int
     tenant: str | None
     first: int
     head: StreamHead
     at: str
+    contents: int = 0
+    missing: int = 0
 
 
 @record
@@ -90,13 +100,25 @@ def encode_line(event: dict[str, Any]) -> bytes:
     return canonical(event) + _NEWLINE
 
 
-def read_verified(file: BinaryIO, previous: bytes | None = None) -> Iterator[ChainedEvent]:
+def encode_content(content: Content) -> bytes:
+    """Return the line of a content, which follows its event."""
+    return canonical({CONTENT: content_line(content)}) + _NEWLINE
+
+
+def read_verified(
+    file: BinaryIO, previous: bytes | None = None, contents: ContentCheck | None = None
+) -> Iterator[ChainedEvent]:
     """Yield the events of a file, each verified against its predecessor; raises FileCorrupted.
 
     ``previous`` is the hash that the first event follows; it is not needed for event 1.
+    ``contents`` counts the contents, which are verified in any case.
     """
     head: StreamHead | None = None
+    contents = contents or ContentCheck()
     for number, raw in _lines(file):
+        if raw.startswith(_CONTENT_BEGINS):
+            _check_content(number, head, raw, contents)
+            continue
         event = _event(number, head, raw)
         if head is None:
             head = _before(event, previous)
@@ -104,13 +126,18 @@ def read_verified(file: BinaryIO, previous: bytes | None = None) -> Iterator[Cha
             head = verify_exported_event(event, head)
         except ChainBroken as broken:
             raise FileCorrupted(number, broken.sequence, broken.reason) from broken
+        try:
+            contents.begin(event["stream"], event["data"])
+        except ValueError as error:
+            raise FileCorrupted(number, head.sequence, str(error)) from error
         yield ChainedEvent(event=event, head=head)
 
 
 def read_unverified(file: BinaryIO) -> Iterator[dict[str, Any]]:
     """Yield the events of a file without verification; raises FileCorrupted if it is malformed."""
     for number, raw in _lines(file):
-        yield _parse(number, None, raw)
+        if not raw.startswith(_CONTENT_BEGINS):
+            yield _parse(number, None, raw)
 
 
 def verify(
@@ -125,7 +152,8 @@ def verify(
     last: ChainedEvent | None = None
     is_found = False
     count = 0
-    for count, last in enumerate(read_verified(file, previous), start=1):
+    contents = ContentCheck()
+    for count, last in enumerate(read_verified(file, previous, contents), start=1):
         first = first or last.event
         is_found = is_found or _is_checkpoint(checkpoint, last.head, count)
         if count % EVENTS_BETWEEN_PROGRESS == 0:
@@ -140,6 +168,8 @@ def verify(
         first=first["sequence"],
         head=last.head,
         at=last.event["at"],
+        contents=contents.verified,
+        missing=contents.missing,
     )
 
 
@@ -168,6 +198,20 @@ def _event(number: int, head: StreamHead | None, raw: bytes) -> dict[str, Any]:
     if _canonical(event) != raw:
         raise FileCorrupted(number, expected, _explain_difference(raw))
     return event
+
+
+def _check_content(
+    number: int, head: StreamHead | None, raw: bytes, contents: ContentCheck
+) -> None:
+    """Verify a content by the event before it; raises FileCorrupted."""
+    sequence = head.sequence if head else None
+    try:
+        line = orjson.loads(raw)
+        contents.check(line[CONTENT])
+    except ValueError as error:
+        raise FileCorrupted(number, sequence, f"has another content: {error}") from error
+    if set(line) != {CONTENT} or canonical(line) != raw:
+        raise FileCorrupted(number, sequence, f"has a content that {_explain_difference(raw)}")
 
 
 def _parse(number: int, expected: int | None, raw: bytes) -> dict[str, Any]:

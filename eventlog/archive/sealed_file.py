@@ -1,7 +1,7 @@
 """Sealed file format of archives and backups: events of all tenants, with proof of completeness.
 
 * The file is gzip-compressed JSON lines: a header, the events in log order, stored idempotent
-  responses, and a footer with the SHA-256 of all lines before it.
+  responses, contents, and a footer with the SHA-256 of all lines before it.
 * A file is one gzip member, with nothing behind its end.
 * The header contains the range of events; the footer proves that the writer finished. A truncated
   file is rejected.
@@ -21,6 +21,7 @@ import orjson
 
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
+from quorate.eventlog.archive.content_lines import CONTENT, ContentRow, parse_row, row_line
 from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
 from quorate.eventlog.archive.gzip_member import BytesBehindEnd, open_member
 from quorate.eventlog.hash_chain import (
@@ -78,9 +79,10 @@ class Seal:
     events: int
     answers: int
     sha256: str
+    contents: int = 0
 
 
-Item: TypeAlias = RecordedEvent | AnswerRow
+Item: TypeAlias = RecordedEvent | AnswerRow | ContentRow
 _ANSWER = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at")
 _CELLS = attrgetter(*_ANSWER)
 _ANSWER_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -134,7 +136,7 @@ class SealedWriter:
         self._header = header
         self._gzip = gzip.GzipFile("", "wb", COMPRESSION_LEVEL, sink, mtime=0)
         self._hash = hashlib.sha256()
-        self._events = self._answers = 0
+        self._events = self._answers = self._contents = 0
         self._write(_header_line(header))
 
     def add(self, item: Item) -> None:
@@ -144,14 +146,22 @@ class SealedWriter:
             location = {"position": item.position, "tenant": item.tenant}
             self._write(public_event(item) | location)
             self._events += 1
-        else:
+        elif isinstance(item, AnswerRow):
             self._write({"answer": _answer_line(item)})
             self._answers += 1
+        else:
+            self._write(row_line(item))
+            self._contents += 1
 
     def close(self) -> Seal:
         """Write the footer; raises EventOutOfOrder when the events are not those of the header."""
         _check_end(self._header, self.chains)
-        seal = Seal(events=self._events, answers=self._answers, sha256=self._hash.hexdigest())
+        seal = Seal(
+            events=self._events,
+            answers=self._answers,
+            contents=self._contents,
+            sha256=self._hash.hexdigest(),
+        )
         self._write({"end": _seal_line(seal)})
         self._gzip.close()
         return seal
@@ -187,7 +197,9 @@ def _answer_line(row: AnswerRow) -> dict[str, Any]:
 
 
 def _seal_line(seal: Seal) -> dict[str, Any]:
-    return {"events": seal.events, "answers": seal.answers, "sha256": seal.sha256}
+    line = {"events": seal.events, "answers": seal.answers, "sha256": seal.sha256}
+    # Without contents a file is the same as one of an older version, which has none.
+    return line | {"contents": seal.contents} if seal.contents else line
 
 
 # -- Reading -------------------------------------------------------------------
@@ -206,7 +218,7 @@ class SealedReader:
         self.seal: Seal | None = None
 
     def items(self) -> Iterator[Item]:
-        events = answers = 0
+        events = answers = contents = 0
         while self.seal is None:
             sha256 = self._lines.hash.hexdigest()
             line = self._lines.next()
@@ -216,11 +228,14 @@ class SealedReader:
             elif "answer" in line:
                 yield _answer(self._lines, line["answer"])
                 answers += 1
+            elif CONTENT in line:
+                yield self._content(line)
+                contents += 1
             elif "end" in line:
-                expected = Seal(events=events, answers=answers, sha256=sha256)
+                expected = Seal(events=events, answers=answers, contents=contents, sha256=sha256)
                 self._verify_seal(line["end"], expected)
             else:
-                raise self._lines.error("is neither an event nor a stored response")
+                raise self._lines.error("is neither an event, a stored response nor a content")
 
     def _event(self, line: dict[str, Any]) -> RecordedEvent:
         event = _event(self._lines, line)
@@ -231,6 +246,12 @@ class SealedReader:
         except EventOutOfOrder as error:
             raise self._lines.error(str(error)) from error
         return event
+
+    def _content(self, line: dict[str, Any]) -> ContentRow:
+        try:
+            return parse_row(line)
+        except ValueError as error:
+            raise self._lines.error(f"is not a content: {error}") from error
 
     def _verify_seal(self, line: Any, expected: Seal) -> None:  # noqa: ANN401 - JSON.
         try:

@@ -6,13 +6,14 @@ filter of the inbox has an index of its own.
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, and_, select
 
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
 from quorate.domain.mail.mailbox_entries import MailEntry
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
+from quorate.projections.mail import accounts
 from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
 
@@ -136,11 +137,24 @@ def from_row(row: Row) -> MailEntry:
 
 
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
-    """Load the entries of a message in all mailboxes."""
-    of_message = matching(
-        database, TABLE, select(TABLE), (TABLE.c.tenant, TABLE.c.message_id), is_kept
-    )
-    return (repository.plan("owner", of_message), repository.plan("message", of_message))
+    """Load the entries of a message in all mailboxes, and the accounts of their agents."""
+    key, owners = (TABLE.c.tenant, TABLE.c.message_id), accounts.TABLE
+    of_message = matching(database, TABLE, select(TABLE), key, is_kept)
+    owns = and_(owners.c.tenant == TABLE.c.tenant, owners.c.id == TABLE.c.agent_id)
+    their_accounts = matching(database, TABLE.join(owners, owns), select(owners), key, is_kept)
+    return [
+        plan
+        for index in ("owner", "message")
+        for plan in (
+            repository.plan(index, of_message),
+            LookupPlan(
+                read=f"{AGGREGATE.name}.{index}",
+                brings=accounts.MAIL_ACCOUNTS.aggregate.name,
+                query=their_accounts,
+                put=accounts.MAIL_ACCOUNTS.put,
+            ),
+        )
+    ]
 
 
 MAIL_ENTRIES: Repository[MailEntry] = Repository(

@@ -13,13 +13,13 @@ from sqlalchemy import Connection, Table, select
 from quorate.eventlog.archive.backup import LogTables, back_up
 from quorate.eventlog.database import Database
 from quorate.eventlog.serialization import canonical
-from quorate.eventlog.tables import answers, events
+from quorate.eventlog.tables import answers, events, message_bodies
 from quorate.projections.restore import RestoreResult, restore
 from quorate.projections.tables import metadata
 from tests.conformance.projections.random_history import NOON
 
 CREATED_AT = NOON
-TABLES = (events, answers, *metadata.sorted_tables)
+TABLES = (events, answers, message_bodies, *metadata.sorted_tables)
 Line = dict[str, Any]
 
 

@@ -61,6 +61,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.list_notifications(ME, after=3, limit=3),
     requests.list_notifications(ME, after=3, limit=3, wait_seconds=2.5),
     requests.list_events(after=3, limit=3, type="VoteCast", agent_id="agent_1"),
+    requests.list_contents(after=3, limit=3),
     requests.issue_key("agent", "me", "tenant-1", expires_in_seconds=60),
     requests.list_keys(tenant_id="tenant-1", after="x", limit=3),
     requests.rotate_key("key-1", overlap_seconds=60, expires_in_seconds=120),

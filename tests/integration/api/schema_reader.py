@@ -12,7 +12,8 @@ from quorate.contracts.json_schemas import Json
 # Keywords of JSON Schema. A reader ignores other keywords, so a limit in them has no effect.
 KEYWORDS = {
     *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
-    *("examples", "format", "items", "maxLength", "maximum", "minLength", "minimum", "oneOf"),
+    *("examples", "format", "items", "maxItems", "maxLength", "maximum", "minLength", "minimum"),
+    "oneOf",
     *("pattern", "properties", "required", "type"),
 }
 
