@@ -133,7 +133,7 @@ async def _store(
     if rfc_id is not None and rfc_id in known:
         if await _is_same(service, tenant, known[rfc_id], message):
             return await _deliver(service, call, known[rfc_id], message, recipients)
-        rfc_id = None  # Somebody uses the Message-ID of another message.
+        rfc_id = None  # Another message with the same Message-ID.
     command = await _command(service, tenant, message, recipients, settings, rfc_id)
     found, sequence = await _submit(service, call, command)
     if found["message_id"] not in {None, command.new_message_id}:

@@ -189,7 +189,7 @@ class ReceiveMessage(_Receiving):
         return self.new_thread_id, None
 
     def result(self, state: TenantState, events: Sequence[Any]) -> Reception:
-        """For a message that exists, nothing but its id is told."""
+        """For a message that exists, the result contains only its id."""
         known = None if events else self._known(state)
         if known is not None:
             return Reception(message_id=known.id)

@@ -90,7 +90,7 @@ async def test_repeated_message_is_stored_once(service: InboundService) -> None:
 
 
 async def test_copy_for_another_recipient_reaches_it(service: InboundService) -> None:
-    """Mail servers send one copy for each recipient, and Bcc names nobody in the message."""
+    """Mail servers send one copy for each recipient, and no header names those of Bcc."""
     first = await service.receive(raw_message("list@example.com", Delivered_To=service.ann))
 
     second = await service.receive(raw_message("list@example.com", X_Original_To=service.bob))
