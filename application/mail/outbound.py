@@ -63,7 +63,7 @@ ATTEMPTS_PER_DOMAIN_MAX = 4
 # Of a query: enough for those in SMTP, which are still due, and as many others.
 DUE_MAX = 2 * ATTEMPTS_MAX
 HELD_MAX = 100
-IDLE_SECONDS_MAX = 60.0
+IDLE_SECONDS_MAX = 10.0  # A commit during the start may not be told to the relay.
 IDLE_SECONDS_MIN = 0.05
 RETRY_SECONDS = 1.0  # After the log or the database was unavailable.
 FAILED_SECONDS = 60.0  # Before a delivery is tried again whose command crashed.
