@@ -2,7 +2,7 @@
 
 import asyncio
 
-from quorate.api.event_streams import wait_while_connected
+from quorate.api.event_streams import check_cursor, wait_while_connected
 from quorate.application.execution import Service
 from quorate.application.mail import mailbox_owner
 from quorate.application.mail.cursors import range_after, range_before
@@ -23,6 +23,7 @@ async def list_inbox(service: Service, call: Call) -> Reply:
     if query.since is not None:
         within = range_after(query.since, "since")
     result, body = await read_inbox(service, call, agent_id, within)
+    check_cursor(service, None, within.after, result.sequence)
     if query.wait and not result.found.rows:
         sequence, body = await _wait(service, call, agent_id, within)
     else:

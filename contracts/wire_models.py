@@ -51,7 +51,8 @@ def _format_time(time: datetime) -> str:
 
 def _require_rfc3339(text: object) -> object:
     """Reject numbers, which pydantic would read as seconds since 1970."""
-    if isinstance(text, str) and "-" not in text[1:]:
+    is_number = isinstance(text, int | float) or (isinstance(text, str) and "-" not in text[1:])
+    if is_number:
         raise ValueError("a time of RFC 3339 is required, such as 2026-03-01T12:00:00Z")
     return text
 

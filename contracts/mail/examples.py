@@ -23,6 +23,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "setMailTier": {"tier": "trusted"},
     "freezeMailAccount": {"detail": "Complaints"},
     "dropDeadLetter": {"detail": "The address does not exist any more"},
+    "markMessageRead": {},
+    "markMessageUnread": {},
+    "acknowledgeMessage": {},
+    "retryDeadLetter": {},
+    "thawMailAccount": {},
     "eraseMessage": {"detail": "Requested by the person"},
 }
 QUERIES: dict[str, dict[str, Any]] = {

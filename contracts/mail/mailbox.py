@@ -9,6 +9,7 @@ from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT, CAN_ISSUE_KEYS, CAN_READ
 from quorate.contracts.wire_models import (
     REASON_LENGTH_MAX,
+    PageQuery,
     SnakeAgentQuery,
     SnakeAgentRequest,
     SnakeQuery,
@@ -114,12 +115,9 @@ class PolicyInfo(SnakeResponse):
     block: list[str]
 
 
-class DeliveriesQuery(SnakeQuery):
+class DeliveriesQuery(SnakeQuery, PageQuery):
+    model_config = SnakeQuery.model_config
     status: Literal["dead_lettered", "held"] = "dead_lettered"
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
-    after: Annotated[str, Field(max_length=68)] | None = Field(
-        default=None, description="Id of the last item of the previous page."
-    )
 
 
 class DeliveryInfo(SnakeResponse):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
+from quorate.contracts.problems import LogMismatch
 from quorate.contracts.roles import CAN_ACT, CAN_DELIVER_MAIL, CAN_READ
 from quorate.contracts.wire_models import (
     SEQUENCE_MAX,
@@ -295,7 +296,7 @@ LIST_INBOX = Operation(
     roles=CAN_ACT,
     query=InboxQuery,
     response=InboxPage,
-    errors=_READ_ERRORS,
+    errors=(*_READ_ERRORS, LogMismatch),
     **_COMMON,
 )
 LIST_SENT = Operation(

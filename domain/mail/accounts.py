@@ -17,7 +17,7 @@ from quorate.domain.identity.agents import AGENTS, AgentRef, acting, reads_of_ag
 from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.settings import TIER_DEFAULT, SendingLimit, Tier
 from quorate.domain.shared.aggregates import Aggregate, Reads
-from quorate.domain.shared.errors import Forbidden, LimitReached
+from quorate.domain.shared.errors import Invalid, LimitReached
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
@@ -172,7 +172,7 @@ def check_sending(account: MailAccount, limit: SendingLimit, now: Timestamp) -> 
     )
 
 
-class NotAnAgent(Forbidden):
+class NotAnAgent(Invalid):
     """A mailbox belongs to an agent; a key that is none names it by ``agent_id``."""
 
     code, title = "mailbox_required", "Name the agent whose mailbox is meant"
