@@ -198,8 +198,7 @@ class OutboundRelay:
         self._signal.has_held = False
         while found := await self._mail.held(HELD_MAX):
             for one in found:  # One after the other: commands of callers run in between.
-                held = one.delivery
-                command = QueueHeld(message_id=held.message_id, delivery_id=held.id)
+                command = QueueHeld(message_id=one.message_id, delivery_id=one.id)
                 try:
                     await self._submit(one.tenant, command)
                 except BaseException:

@@ -13,7 +13,6 @@ from sqlalchemy import (
     String,
     bindparam,
     exists,
-    func,
     literal,
     literal_column,
     select,
@@ -40,6 +39,16 @@ _is_held: ColumnElement[bool] = literal_column("deliveries.status = 'held'")
 class DueDelivery:
     tenant: str
     delivery: Delivery
+
+
+@record
+class HeldDelivery:
+    tenant: str
+    id: str
+
+    @property
+    def message_id(self) -> str:
+        return self.id.rpartition(".")[0]
 
 
 @record
@@ -78,13 +87,12 @@ class OutgoingMail:
             delivery_rows.is_waiting, at <= now, ~is_busy, ~is_suspended
         )
         self._due = Query(due.order_by(at).limit(bindparam("limit")), dialect)
-        later = select(func.min(at).label("at")).where(
-            delivery_rows.is_waiting, at > now, ~is_suspended
-        )
-        self._next = Query(later, dialect)
-        held = select(_deliveries).where(delivery_rows.is_listed, _is_held, ~is_suspended)
-        by_key = (_deliveries.c.tenant, _deliveries.c.id)
-        self._held = Query(held.order_by(*by_key).limit(bindparam("limit")), dialect)
+        later = select(at).where(delivery_rows.is_waiting, at > now, ~is_suspended)
+        self._next = Query(later.order_by(at).limit(1), dialect)
+        # Only what the partial index contains: else SQLite reads the whole table.
+        held = select(_deliveries.c.tenant, _deliveries.c.id)
+        held = held.where(delivery_rows.is_listed, _is_held, ~is_suspended)
+        self._held = Query(held.limit(bindparam("limit")), dialect)
         its_tenant = _messages.c.tenant == bindparam("tenant")
         message = select(_messages).where(its_tenant, _messages.c.id == bindparam("id"))
         self._message = Query(message, dialect)
@@ -109,11 +117,13 @@ class OutgoingMail:
     async def next_due(self, now: Timestamp) -> Timestamp | None:
         """Return when the first delivery becomes due that is not due now."""
         async with self._log.read() as transaction:
-            (row,) = await transaction.fetch(self._next, {"now": now})
-        return None if row.at is None else Timestamp(row.at)
+            found = await transaction.fetch(self._next, {"now": now})
+        return Timestamp(found[0].next_attempt_at) if found else None
 
-    async def held(self, limit: int) -> Sequence[DueDelivery]:
-        return await self._deliveries(self._held, {"limit": limit})
+    async def held(self, limit: int) -> Sequence[HeldDelivery]:
+        async with self._log.read() as transaction:
+            rows = await transaction.fetch(self._held, {"limit": limit})
+        return [HeldDelivery(tenant=row.tenant, id=row.id) for row in rows]
 
     async def read(self, tenant: str, message_id: str) -> Outgoing | None:
         async with self._log.read() as transaction:
