@@ -172,6 +172,7 @@ def _fingerprint(call: Call) -> bytes:
     White space, the order of keys and explicit default values do not change the fingerprint.
     An option that a newer version adds does not change it either. Whatever else changes it for a
     request needs another FINGERPRINT_VERSION: a test pins fingerprints of this one.
+    Fields of the query count as those of the body: over NATS they arrive together.
     """
     body = call.body
     fields: Any = None
@@ -179,6 +180,9 @@ def _fingerprint(call: Call) -> bytes:
         fields = body.model_dump(mode="json", exclude_defaults=True)
     elif isinstance(body, bytes):
         fields = hashlib.sha256(body).hexdigest()
+    if isinstance(call.query, BaseModel) and not isinstance(body, bytes):
+        query = call.query.model_dump(mode="json", exclude_defaults=True, exclude={"tenant_id"})
+        fields = {**query, **(fields or {})} if query else fields
     request = {"path": dict(call.path), "body": fields}
     digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).digest()
     return bytes([FINGERPRINT_VERSION]) + digest

@@ -92,9 +92,14 @@ async def test_same_idempotency_key_returns_the_same_response(
 
 
 # The first operations return the ids that the others need; the last ends the lease.
-FIRST = ("register", "acquireLease", "requestConsensus")
-LAST = ("requestConsensus", "cancelConsensus", "releaseLease", "deregister")
-IDS = {"acquireLease": "leaseId", "requestConsensus": "consensusId"}
+FIRST = ("register", "acquireLease", "requestConsensus", "sendMail")
+LAST = ("requestConsensus", "cancelConsensus", "releaseLease", "deleteMessage", "deregister")
+# By operation: the fields of other operations, and the members of its response.
+IDS = {
+    "acquireLease": {"leaseId": "id"},
+    "requestConsensus": {"consensusId": "id"},
+    "sendMail": {"message_id": "message_id", "thread_id": "thread_id"},
+}
 
 
 async def test_examples_of_requests_work(clients: list[DocumentedClient]) -> None:
@@ -106,8 +111,7 @@ async def test_examples_of_requests_work(clients: list[DocumentedClient]) -> Non
         [message] = document.messages(requests[name]["messages"])
         fields = message["examples"][0]["payload"]
         response = await ann.request(name, **{one: ids.get(one, fields[one]) for one in fields})
-        if name in IDS:
-            ids[IDS[name]] = response["id"]
+        ids |= {field: response[member] for field, member in IDS.get(name, {}).items()}
 
 
 async def test_plain_python_example_works(service: ServiceProcess, tenant: Tenant) -> None:

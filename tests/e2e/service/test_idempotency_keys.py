@@ -9,6 +9,8 @@ from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.two_tenants import EndpointRequest, create_tenant_data
 
 CONTACT = "user@example.com"
+# These record nothing here: a heartbeat at once after another, and a mark that is set already.
+UNCHANGED = {"heartbeat", "markMessageUnread"}
 COMMANDS = [endpoint for endpoint in NATS_OPERATIONS if endpoint.command]
 
 
@@ -47,7 +49,7 @@ async def test_idempotency_key_applies_across_transports(
 
     assert not replayed
     if events == before:  # Such a response is not kept.
-        assert endpoint.name == "heartbeat", "another command recorded nothing"
+        assert endpoint.name in UNCHANGED, "another command recorded nothing"
         return
     assert await second() == (body, True)
     assert await first() == (body, True)

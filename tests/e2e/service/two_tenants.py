@@ -177,7 +177,11 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         ),
         lambda _: {},
     ),
-    "setMailPolicy": lambda side: {"agent_id": side.agent.id, "mode": "open"},
+    "setMailPolicy": lambda side: {
+        "agent_id": side.agent.id,
+        "mode": "open",
+        "block": ["spam@example.com"],
+    },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},

@@ -13,7 +13,7 @@ from quorate.contracts.operations import AnyOperation
 
 def fingerprint(operation: AnyOperation, path: dict[str, str], **fields: object) -> str:
     assert operation.body is not None
-    call: Any = SimpleNamespace(path=path, body=operation.body.model_validate(fields))
+    call: Any = SimpleNamespace(query=None, path=path, body=operation.body.model_validate(fields))
     return _fingerprint(call).hex()
 
 
