@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.e2e.service.http_clients import Operator, Tenant
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.replicas import Replicas, upgrade_schema
-from tests.e2e.service.service_process import Json, ServiceProcess
+from tests.e2e.service.service_process import Json, ServiceProcess, run_until_exit
 from tests.integration.server.smtp_server import Misbehaviour, SmtpServer, Step
 from tests.support.postgres import PostgresServer
 
@@ -80,3 +80,13 @@ async def test_another_replica_continues_when_the_leader_dies(
             await operator.close()
         finally:
             await asyncio.to_thread(replicas.end)
+
+
+def test_start_names_a_ca_file_that_cannot_be_read(tmp_path: Path) -> None:
+    options = ("--smtp-url", "smtp://relay.example", "--smtp-ca-file", str(tmp_path / "none"))
+
+    ended = run_until_exit(tmp_path / "data", *options)
+
+    assert ended.returncode == 1
+    assert "Error: Cannot read the CA file" in ended.stderr
+    assert "Traceback" not in ended.stderr
