@@ -1,10 +1,11 @@
 """Build what mail needs from the options of the operator."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from quorate.application.mail.mail_service import MailService
+from quorate.application.mail.mail_service import PARSED_AT_ONCE_MAX, MailService
 from quorate.application.mail.outbound import CommitSignal, OutboundRelay
 from quorate.application.mail.relay_metrics import RelayMetrics
 from quorate.application.mail.tenant_domains import TenantDomains
@@ -29,6 +30,7 @@ def create_mail_service(
     return MailService(
         reader=MailReader(log, clock),
         received=ReceivedIds(log),
+        parsers=asyncio.Semaphore(PARSED_AT_ONCE_MAX),
         settings=MailSettings(
             domain=domains.mail_domain,
             has_relay=mail.smtp_url is not None,

@@ -48,10 +48,8 @@ from quorate.runtime.domain_names import to_a_labels
 RECIPIENTS_MAX = 100  # Of the tenant's own.
 ADDRESSES_SHOWN_MAX = 100  # Of To, and of Cc.
 REFERENCES_MAX = 20  # The latest ones.
-PARSED_AT_ONCE_MAX = 2  # Messages of many MiB; a thread parses them, so that commands go on.
 NOT_LOCAL, LOOP, FORGED = "not_local", "loop", "sender_is_local"
 NO_SUCH_AGENT, TOO_MANY, UNKNOWN_REPORT = "no_such_agent", "too_many_recipients", "unknown_report"
-_parsers = asyncio.Semaphore(PARSED_AT_ONCE_MAX)
 _logger = structlog.get_logger(__name__)
 
 
@@ -66,7 +64,7 @@ class _Recipients:
 @handles(RECEIVE_MAIL)
 async def receive(service: Service, call: Call) -> Reply:
     settings = service.mail.settings_of(call.principal.tenant)
-    message = await _parse(call.body)
+    message = await _parse(service, call.body)
     recipients = _recipients(message, settings.domain)
     if message.report is not None:
         is_known = await _record_report(service, call, message.report)
@@ -85,8 +83,8 @@ async def receive(service: Service, call: Call) -> Reply:
     return _reply(info, message, sequence)
 
 
-async def _parse(raw: bytes) -> InboundMessage:
-    async with _parsers:
+async def _parse(service: Service, raw: bytes) -> InboundMessage:
+    async with service.mail.parsers:
         try:
             return await asyncio.to_thread(parse_inbound, raw)
         except UnreadableMessage as error:
