@@ -11,6 +11,7 @@ from quorate.application.mail import (
     domains,
     mailbox,
     reading,
+    receiving,
     searching,
     sending,
 )
@@ -21,7 +22,7 @@ from quorate.contracts.registry import OPERATIONS
 # Each of these modules registers its handlers.
 HANDLER_MODULES = (
     *(agents, leases, send_gate, consensus, agent_settings),
-    *(sending, mail_inbox, reading, searching, mailbox, deliveries),
+    *(sending, mail_inbox, reading, searching, mailbox, deliveries, receiving),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

@@ -4,7 +4,6 @@ from quorate.domain.identity.principals import ROLES, Role
 
 CAN_ACT: frozenset[Role] = frozenset({"tenant", "agent"})
 CAN_READ: frozenset[Role] = frozenset({"tenant", "agent", "auditor"})
-CAN_RECEIVE_MAIL: frozenset[Role] = frozenset({"admin"})
 CAN_REMOVE_AGENTS: frozenset[Role] = frozenset({"tenant"})
 CAN_AUDIT: frozenset[Role] = frozenset({"tenant", "auditor"})
 CAN_DELIVER_MAIL: frozenset[Role] = frozenset({"mail"})

@@ -27,7 +27,7 @@ from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.mail.mailbox import MAILBOX_COMMANDS
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES
 from quorate.domain.mail.messages import MESSAGES
-from quorate.domain.mail.receiving import ReceiveMessage
+from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
 from quorate.domain.shared.aggregates import Aggregate
@@ -71,6 +71,7 @@ COMMANDS: Mapping[str, type[Any]] = {
         RenewLease,
         SendMessage,
         ReceiveMessage,
+        DeliverReceived,
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
         RecordDue,

@@ -1,16 +1,29 @@
 """Totals over all tenants, and the size of the database, for the metrics of the service.
 
 Live leases and open proposals come from the counts that quotas use: one small row per tenant. The
-active agents are counted by a partial index.
+active agents are counted by a partial index, and so are deliveries of mail.
 """
 
-from sqlalchemy import BigInteger, Select, cast, func, literal_column, select, text
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
 from quorate.projections.identity.agents import is_active
+from quorate.projections.mail import deliveries
 
 _SIZES = {
     "sqlite": select(literal_column("page_count * page_size").label("bytes")).select_from(
@@ -27,6 +40,10 @@ class Totals:
     live_leases: int = 0
     open_proposals: int = 0
     database_bytes: int = 0
+    mail_waiting: int = 0  # For an attempt, at once or later.
+    mail_held: int = 0
+    mail_dead_letters: int = 0
+    mail_next_attempt_at: Timestamp | None = None
 
 
 class TotalsQuery:
@@ -34,12 +51,14 @@ class TotalsQuery:
         self._log = log
         dialect = log.database.dialect
         self._counts = Query(_counts(), dialect)
+        self._mail = Query(_mail(), dialect)
         self._size = Query(_SIZES[dialect.name], dialect)
 
     async def read(self) -> Totals:
         """Return the totals; raises DatabaseUnavailable."""
         async with self._log.read() as transaction:
             (counts,) = await transaction.fetch(self._counts, {})
+            (mail,) = await transaction.fetch(self._mail, {})
             (size,) = await transaction.fetch(self._size, {})
         return Totals(
             tenants=counts.tenants,
@@ -47,6 +66,10 @@ class TotalsQuery:
             live_leases=counts.live_leases,
             open_proposals=counts.open_proposals,
             database_bytes=size.bytes,
+            mail_waiting=mail.waiting,
+            mail_held=mail.held,
+            mail_dead_letters=mail.dead_letters,
+            mail_next_attempt_at=mail.next_attempt_at,
         )
 
 
@@ -60,3 +83,18 @@ def _counts() -> Select[tuple[int, int, int, int]]:
         cast(func.coalesce(func.sum(counts.live_leases), 0), BigInteger).label("live_leases"),
         cast(func.coalesce(func.sum(counts.open_requests), 0), BigInteger).label("open_proposals"),
     ).select_from(tables.counts)
+
+
+def _mail() -> Select[Any]:
+    is_waiting, is_listed = deliveries.is_waiting, deliveries.is_listed
+    status, next_at = deliveries.TABLE.c.status, deliveries.TABLE.c.next_attempt_at
+    return select(
+        _of_deliveries(func.count(), is_waiting).label("waiting"),
+        _of_deliveries(func.min(next_at), is_waiting).label("next_attempt_at"),
+        _of_deliveries(func.count(), is_listed & (status == "held")).label("held"),
+        _of_deliveries(func.count(), is_listed & (status == "dead_lettered")).label("dead_letters"),
+    )
+
+
+def _of_deliveries(value: ColumnElement[int], condition: ColumnElement[bool]) -> Any:  # noqa: ANN401
+    return select(value).select_from(deliveries.TABLE).where(condition).scalar_subquery()

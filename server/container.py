@@ -14,6 +14,7 @@ from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
+from quorate.application.mail.outbound import CommitSignal
 from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
@@ -40,7 +41,6 @@ from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
-from quorate.projections.deadlines import DueAggregates
 from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.mail.domains import MailDomainQueries
 from quorate.projections.mail.notified_bodies import NotifiedBodies
@@ -53,10 +53,10 @@ from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
-from quorate.server.agent_tasks import AgentRetention, WindowComparison
-from quorate.server.deadline_scheduler import DeadlineScheduler
+from quorate.server.agent_tasks import WindowComparison
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.leader_tasks import create_leader_tasks
 from quorate.server.log_checks import verify_log, verify_tail, watch_files
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
@@ -149,13 +149,20 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    listeners = [tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake]
+    signal = CommitSignal()
+    listeners = [
+        *(tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake),
+        signal.wake,
+    ]
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    listeners.append((indexer := SearchIndexer(command_bus, SearchIndex(log))).wake)
-    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service, indexer)
+    indexer = SearchIndexer(command_bus, SearchIndex(log))
+    listeners.append(indexer.wake)
+    leader = create_leader_tasks(
+        *(log, options, clock, new_id, command_bus, nats_service, signal, indexer, registry)
+    )
 
     metrics = Metrics(
         registry=registry,
@@ -176,7 +183,7 @@ def _build(
         notifications=NotificationQueries(
             log, clock, retention_hours=options.notification_retention_hours
         ),
-        mail=create_mail_service(log, tenant_domains, clock),
+        mail=create_mail_service(log, options, tenant_domains, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,
@@ -192,14 +199,7 @@ def _build(
         request_metrics=request_metrics,
         tracing=tracing,
     )
-    nats_service.serve_commands(
-        NatsCommandHandler(
-            *(service, AgentNames(log), NATS_OPERATIONS),
-            limit=tenant_access.check,
-            request_metrics=request_metrics,
-            tracing=tracing,
-        )
-    )
+    _serve_nats_commands(service, nats_service)
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
@@ -218,27 +218,17 @@ def _notify(
         listener(rows)
 
 
-def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
-    log: EventStore,
-    options: Options,
-    clock: MonotonicClock,
-    new_id: Uuid7,
-    command_bus: CommandBus,
-    nats_service: NatsService,
-    indexer: SearchIndexer,
-) -> LeaderTasks:
-    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
-    retention = AgentRetention(
-        *(command_bus, AgentOverviews(log), clock, new_id),
-        retention_hours=options.agent_retention_hours,
+def _serve_nats_commands(service: Service, nats_service: NatsService) -> None:
+    nats_service.serve_commands(
+        NatsCommandHandler(
+            service,
+            AgentNames(service.log),
+            NATS_OPERATIONS,
+            limit=service.tenant_access.check,
+            request_metrics=service.request_metrics,
+            tracing=service.tracing,
+        )
     )
-    tasks = {
-        "outbox_relay": nats_service.lead,
-        "deadline_scheduler": scheduler.run,
-        "agent_retention": retention.run,
-        "search_indexer": indexer.run,
-    }
-    return LeaderTasks(log.database, tasks)
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:

@@ -12,10 +12,18 @@ from typing import TypeVar
 
 from quorate.application.contact_emails import parse_mail_domain
 from quorate.application.rate_limiter import Rates
+from quorate.domain.mail.settings import LIMITS_DEFAULT, RetryPolicy
 from quorate.domain.shared.quotas import QUOTAS, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime import service_defaults as defaults
 from quorate.server.connection_table import ConnectionLimits
+from quorate.server.mail_options import (
+    ContradictoryMailOption,
+    MailOptions,
+    check_mail_options,
+    check_smtp_url,
+    parse_mail_limits,
+)
 from quorate.server.options import Options
 
 T = TypeVar("T")
@@ -95,6 +103,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         allow_newer_schema=read.flag("allow_newer_schema", default=False),
         mail_domain=read.converted("mail_domain", parse_mail_domain)
         or defaults.MAIL_DOMAIN_DEFAULT,
+        mail=_read_mail(read),
         cors_origins=read.several("cors_origin", _origin),
     )
     return Environment(
@@ -103,6 +112,45 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         port=read.number("port", defaults.PORT_DEFAULT, 0, defaults.PORT_MAX),
         log_level=read.one_of("log_level", defaults.LOG_LEVELS) or defaults.LOG_LEVEL_DEFAULT,
     )
+
+
+def _read_mail(read: "_Reader") -> MailOptions:
+    retry = RetryPolicy(
+        seconds_min=read.fraction(
+            "mail_retry_seconds_min",
+            defaults.MAIL_RETRY_SECONDS_MIN_DEFAULT,
+            *(defaults.MAIL_RETRY_SECONDS_MIN, defaults.MAIL_RETRY_SECONDS_MAX),
+        ),
+        seconds_max=read.fraction(
+            "mail_retry_seconds_max",
+            defaults.MAIL_RETRY_SECONDS_MAX_DEFAULT,
+            *(defaults.MAIL_RETRY_SECONDS_MIN, defaults.MAIL_RETRY_SECONDS_MAX),
+        ),
+        hours=read.fraction(
+            "mail_retry_hours",
+            *(defaults.MAIL_RETRY_HOURS_DEFAULT, 0.0, defaults.MAIL_RETRY_HOURS_MAX),
+        ),
+    )
+    options = MailOptions(
+        smtp_url=read.converted("smtp_url", check_smtp_url),
+        smtp_password_file=read.path("smtp_password_file"),
+        smtp_ca_file=read.path("smtp_ca_file"),
+        retry=retry,
+        limits=read.converted("mail_limits", parse_mail_limits) or LIMITS_DEFAULT,
+        ack_minutes=read.fraction(
+            "mail_ack_minutes",
+            defaults.MAIL_ACK_MINUTES_DEFAULT,
+            *(defaults.MAIL_ACK_MINUTES_MIN, defaults.MAIL_ACK_MINUTES_MAX),
+        ),
+        retention_days=read.fraction(
+            "mail_retention_days",
+            *(defaults.MAIL_RETENTION_DAYS_DEFAULT, 0.0, defaults.MAIL_RETENTION_DAYS_MAX),
+        ),
+    )
+    try:
+        return check_mail_options(options)
+    except ContradictoryMailOption as error:
+        raise InvalidVariable(_variable(error.option), error.why) from None
 
 
 def _nats_url(text: str) -> str:

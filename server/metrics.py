@@ -32,6 +32,7 @@ from quorate.application.execution import Connections
 from quorate.application.request_metrics import RequestMetrics, status_of
 from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
@@ -276,6 +277,7 @@ class Metrics:
         self._add(
             "quorate_open_proposals", "Pending proposals.", lambda: held.totals.open_proposals
         )
+        self._create_mail_gauges()
         self._add(
             "quorate_database_bytes",
             "Size of the database, in bytes.",
@@ -292,6 +294,33 @@ class Metrics:
             "Unix time of the last backup with this data directory; 0 if there is none.",
             lambda: held.last_backup_seconds,
         )
+
+    def _create_mail_gauges(self) -> None:
+        held = self.held
+        self._add(
+            "quorate_mail_waiting",
+            "Deliveries to people that wait for an attempt, queued or deferred.",
+            lambda: held.totals.mail_waiting,
+        )
+        self._add(
+            "quorate_mail_held",
+            "Deliveries to people that are held because there is no SMTP relay.",
+            lambda: held.totals.mail_held,
+        )
+        self._add(
+            "quorate_mail_dead_letters",
+            "Deliveries to people that were given up, until they are retried or dropped.",
+            lambda: held.totals.mail_dead_letters,
+        )
+        self._add(
+            "quorate_mail_overdue_seconds",
+            "Time since the attempt that has been due for longest, in seconds; 0 if none is.",
+            self._mail_overdue,
+        )
+
+    def _mail_overdue(self) -> float:
+        at = self.held.totals.mail_next_attempt_at
+        return 0.0 if at is None else max(0, self._clock() - at) / MILLISECONDS_PER_SECOND
 
     def _add(
         self, name: str, documentation: str, read: Callable[[], float], mode: Mode = "livemax"

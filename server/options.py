@@ -9,6 +9,7 @@ from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime.service_defaults import MAIL_DOMAIN_DEFAULT
 from quorate.server.connection_table import ConnectionLimits
+from quorate.server.mail_options import MailOptions
 
 
 @record
@@ -37,4 +38,5 @@ class Options:
     fast_lane: bool = True  # Serve the hot operations without FastAPI.
     allow_newer_schema: bool = False  # Start on a SQLite file of a newer version.
     mail_domain: str = MAIL_DOMAIN_DEFAULT  # Of the tenant "default"; others are below it.
+    mail: MailOptions = MailOptions()
     cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.

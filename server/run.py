@@ -39,6 +39,7 @@ from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_ke
 from quorate.server.connection_table import ConnectionTable
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.smtp_url import InvalidSmtpUrl
 
 if TYPE_CHECKING:
     from quorate.api.app import CreateHttpApplication
@@ -57,7 +58,7 @@ SWITCH_SECONDS = 0.0003
 # Errors that an operator can fix; the message says how.
 _START_ERRORS = (
     *(Locked, ServerFailed, SchemaOutdated, DatabaseUnusable, DatabaseUnavailable),
-    *(KeysUnreadable, InvalidKeyFile, TracingNotInstalled, UnknownDatabase),
+    *(KeysUnreadable, InvalidKeyFile, InvalidSmtpUrl, TracingNotInstalled, UnknownDatabase),
 )
 _logger = structlog.get_logger(__name__)
 

@@ -1,1 +1,1 @@
-"""Handlers of agent mail."""
+"""Handlers of agent mail, and messages in the Internet format."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quorate.cli import server_options
+from quorate.cli import mail_options, server_options
 from quorate.cli.groups import SectionedCommand
 from quorate.cli.options import require_default_data_dir
 from quorate.cli.parameter_types import Duration, IntegerRange
@@ -69,6 +69,7 @@ class ServeCommand(SectionedCommand):
         ("heartbeat_", "Agents and notifications"),
         ("agent_", "Agents and notifications"),
         ("notification_", "Agents and notifications"),
+        ("smtp_", "Mail"),
         ("mail_", "Mail"),
         ("trusted_", "HTTP"),
         ("cors_", "HTTP"),
@@ -181,6 +182,7 @@ class ServeCommand(SectionedCommand):
     " --admin-key-file, no credentials.json is written.",
 )
 @server_options.mail_options
+@mail_options.delivery_options
 @server_options.http_options
 @server_options.limit_options
 @click.option(
@@ -255,6 +257,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         allow_newer_schema=chosen["allow_newer_schema"],
         mail_domain=chosen["mail_domain"],
         cors_origins=chosen["cors_origin"],
+        mail=mail_options.build_mail_options(chosen),
     )
 
 

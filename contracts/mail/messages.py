@@ -6,7 +6,7 @@ from pydantic import Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.problems import LogMismatch
-from quorate.contracts.roles import CAN_ACT, CAN_READ, CAN_RECEIVE_MAIL
+from quorate.contracts.roles import CAN_ACT, CAN_DELIVER_MAIL, CAN_READ
 from quorate.contracts.wire_models import (
     SEQUENCE_MAX,
     QueryTime,
@@ -29,10 +29,12 @@ from quorate.domain.mail.messages import (
     RecipientStatus,
     Status,
 )
+from quorate.domain.mail.receiving import RejectionReason
 from quorate.domain.mail.search_words import INDEXED_BYTES_MAX, QUERY_WORDS_MAX
 from quorate.domain.mail.sending import SubjectTooLong
 from quorate.domain.mail.subjects import Kind
 from quorate.domain.mail.threads import ThreadNotFound
+from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import ADDRESS_LENGTH_MAX
 from quorate.domain.shared.quotas import QuotaExceeded
 
@@ -40,7 +42,7 @@ EMAIL = "/email"
 MESSAGE = EMAIL + "/message/{message_id}"
 # JSON may escape each byte of both bodies; 2 MiB is enough for all text that people write.
 SEND_BYTES_MAX = 2 * 1_024 * 1_024
-INBOUND_BYTES_MAX = 25 * 1_024 * 1_024
+INBOUND_BYTES_MAX = 16 * 1_024 * 1_024  # 10 MiB of attachments, in base64, and the text.
 LIST_LENGTH_DEFAULT = 20
 LIST_LENGTH_MAX = 100
 ADDRESSES_ACCEPTED_MAX = 100  # More are malformed; RECIPIENTS_MAX is the rule.
@@ -241,8 +243,20 @@ class SearchPage(SnakeResponse):
 
 
 class RejectedRecipient(SnakeResponse):
+    """`not_local`: not in the tenant's mail domain; `loop`: an automatic message or a loop;
+    `sender_is_local`: forged; `unknown_report`: about no message of the tenant.
+    """
+
     address: str
-    reason: str
+    reason: Literal[
+        RejectionReason,
+        "not_local",
+        "too_many_recipients",
+        "loop",
+        "sender_is_local",
+        "unknown_report",
+    ]
+    detail: str | None = None
 
 
 class InboundInfo(SnakeResponse):
@@ -342,12 +356,17 @@ RECEIVE_MAIL = Operation(
     name="receiveMail",
     summary="Receive a message from outside",
     description="A raw message (RFC 5322) of the operator's mail server. A message that was "
-    "received before is accepted again and stored once.",
-    roles=CAN_RECEIVE_MAIL,
+    "received before is accepted again and stored once. Reports about bounces and complaints are "
+    "recorded for the message that they name.",
+    roles=CAN_DELIVER_MAIL,
+    errors=(DailyQuotaExceeded,),
     body_media="message/rfc822",
     body_bytes_max=INBOUND_BYTES_MAX,
     query=SnakeQuery,
     response=InboundInfo,
     **_COMMON,
 )
-OPERATIONS = (*(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_THREAD), SEARCH_MAIL)
+OPERATIONS = (
+    *(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_THREAD),
+    *(SEARCH_MAIL, RECEIVE_MAIL),
+)

@@ -156,19 +156,23 @@ class RecordRelayed(DeliveryCommand):
 
 @record
 class RecordFailure(DeliveryCommand):
-    """``jitter`` is from -1 to 1: it spreads the next attempts of many deliveries."""
+    """``jitter`` is from -1 to 1: it spreads the next attempts of many deliveries.
+
+    ``attempts`` is how many there were before, so that a repeated command records one failure.
+    """
 
     message_id: str
     delivery_id: str
     is_permanent: bool
     policy: RetryPolicy
     jitter: float = 0.0
+    attempts: int | None = None
     smtp_code: int | None = None
     detail: str | None = None
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Any]:
         delivery = self._find(state)
-        if not delivery.is_due:
+        if not delivery.is_due or self.attempts not in {None, delivery.attempts}:
             return []
         attempted = {
             **_of(delivery),

@@ -1,20 +1,22 @@
 """Receive a message from outside for agents of the tenant.
 
 * A message that was received before, by its Message-ID, is accepted again and recorded once: mail
-  servers repeat what they are not sure of.
+  servers repeat what they are not sure of. Some also send one copy for each recipient:
+  ``DeliverReceived`` delivers a message that exists to those that do not have it.
 * It joins the thread of the message that it answers, if one of its recipients takes part in it.
   Else a reply could be used to enter the thread of others.
 * Recipients are judged one by one, as in the tenant: unknown, not accepted by policy, or full.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, TypeAlias
 
 from quorate.domain.identity.agents import AGENTS, Agent, name_key
 from quorate.domain.mail.accounts import MAIL_ACCOUNTS, account_of
 from quorate.domain.mail.addresses import Recipient
-from quorate.domain.mail.mailbox_entries import MessageDelivered
+from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES, MessageDelivered, entry_id
 from quorate.domain.mail.messages import (
+    ENTRIES_OF_MESSAGE,
     MESSAGE_HEADER,
     MESSAGES,
     Attachment,
@@ -52,8 +54,58 @@ class Reception:
     rejected: tuple[Rejection, ...] = ()
 
 
+class _Receiving:
+    """What the commands have in common: which recipients have the message now, and why not."""
+
+    __slots__ = ()
+    recipients: Sequence[Recipient]
+    from_address: str
+
+    def _reads_of_recipients(self) -> list[Any]:
+        found: list[Any] = [quotas.COUNTS]
+        for one in self.recipients:
+            assert one.local is not None
+            for aggregate in (AGENTS, MAIL_ACCOUNTS):
+                found += aggregate.by("name", name_key(one.local))
+                if one.agent_id is not None:
+                    found += aggregate.by("id", one.agent_id)
+        return found
+
+    def _readers(
+        self, state: TenantState, context: DecisionContext, size: int, *, is_new: bool = True
+    ) -> dict[str, str]:
+        """Return the ids of the agents that receive it, with their addresses."""
+        more = size if is_new else 0
+        if _is_full("mailbox_bytes", state.count("mailbox_bytes"), more, context):
+            return {}
+        readers: dict[str, str] = {}
+        for one in self.recipients:
+            agent = find_recipient(state, one)
+            if agent is None:
+                continue
+            account = account_of(state, agent.id, context.now)
+            is_full = _is_full("mailbox_bytes_per_agent", account.stored_bytes, size, context)
+            if account.policy.accepts(self.from_address) and not is_full:
+                readers.setdefault(agent.id, one.address)
+        return readers
+
+    def _reception(
+        self, state: TenantState, message_id: str | None, having: Collection[str]
+    ) -> Reception:
+        """Return which recipients are accepted: those whose agents are in ``having``."""
+        accepted, rejected = [], []
+        for one in self.recipients:
+            agent = find_recipient(state, one)
+            if agent is not None and agent.id in having:
+                accepted.append(one.address)
+            else:
+                reason = _why(state, agent, self.from_address)
+                rejected.append(Rejection(address=one.address, reason=reason))
+        return Reception(message_id=message_id, accepted=tuple(accepted), rejected=tuple(rejected))
+
+
 @record
-class ReceiveMessage:
+class ReceiveMessage(_Receiving):
     """``replied_ids`` are ids of our messages that it refers to, the latest first."""
 
     recipients: Sequence[Recipient]
@@ -74,13 +126,7 @@ class ReceiveMessage:
         return self.body
 
     def reads(self) -> Reads:
-        found: list[Any] = [quotas.COUNTS]
-        for one in self.recipients:
-            assert one.local is not None
-            for aggregate in (AGENTS, MAIL_ACCOUNTS):
-                found += aggregate.by("name", name_key(one.local))
-                if one.agent_id is not None:
-                    found += aggregate.by("id", one.agent_id)
+        found = self._reads_of_recipients()
         if self.rfc_message_id is not None:
             found += MESSAGES.by("rfc_message_id", self.rfc_message_id)
         for replied_id in self.replied_ids:
@@ -90,7 +136,8 @@ class ReceiveMessage:
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Any]:
         if self._known(state) is not None:
             return []
-        readers = self._readers(state, context)
+        size = sum([len(content.data) for content in self.body])
+        readers = self._readers(state, context, size)
         if not readers:
             return []
         thread_id, in_reply_to = self._thread(state, readers)
@@ -129,22 +176,6 @@ class ReceiveMessage:
             return None
         return state[MESSAGES].find("rfc_message_id", self.rfc_message_id)
 
-    def _readers(self, state: TenantState, context: DecisionContext) -> dict[str, str]:
-        """Return the ids of the agents that receive it, with their addresses."""
-        size = sum([content.ref.bytes for content in self.body])
-        if _is_full("mailbox_bytes", state.count("mailbox_bytes"), size, context):
-            return {}
-        readers: dict[str, str] = {}
-        for one in self.recipients:
-            agent = find_recipient(state, one)
-            if agent is None:
-                continue
-            account = account_of(state, agent.id, context.now)
-            is_full = _is_full("mailbox_bytes_per_agent", account.stored_bytes, size, context)
-            if account.policy.accepts(self.from_address) and not is_full:
-                readers.setdefault(agent.id, one.address)
-        return readers
-
     def _thread(self, state: TenantState, readers: dict[str, str]) -> tuple[str, str | None]:
         for replied_id in self.replied_ids:
             message = state[MESSAGES].get(replied_id)
@@ -158,38 +189,61 @@ class ReceiveMessage:
         return self.new_thread_id, None
 
     def result(self, state: TenantState, events: Sequence[Any]) -> Reception:
-        if not events:
-            known = self._known(state)
-            if known is not None:
-                return Reception(
-                    message_id=known.id, accepted=tuple([one.address for one in self.recipients])
-                )
-        readers = {event.address for event in events if isinstance(event, MessageDelivered)}
-        rejected = []
-        for one in self.recipients:
-            agent = find_recipient(state, one)
-            if one.address in readers or (events and agent is not None and _has(events, agent.id)):
-                continue
-            rejected.append(Rejection(address=one.address, reason=_why(state, agent, self)))
-        refused = {one.address for one in rejected}
-        accepted = [one.address for one in self.recipients if one.address not in refused]
-        return Reception(
-            message_id=self.new_message_id if events else None,
-            accepted=tuple(accepted),
-            rejected=tuple(rejected),
+        """For a message that exists, the result contains only its id."""
+        known = None if events else self._known(state)
+        if known is not None:
+            return Reception(message_id=known.id)
+        return self._reception(state, self.new_message_id if events else None, _readers_in(events))
+
+
+@record
+class DeliverReceived(_Receiving):
+    """Deliver a message that was received before to those of its recipients without it."""
+
+    recipients: Sequence[Recipient]
+    from_address: str
+    message_id: str
+
+    def reads(self) -> Reads:
+        return (
+            *self._reads_of_recipients(),
+            (MESSAGE_HEADER, self.message_id),
+            (THREAD_OF_MESSAGE, self.message_id),
+            (ENTRIES_OF_MESSAGE, self.message_id),
         )
 
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Any]:
+        message = state[MESSAGES].get(self.message_id)
+        if message is None or message.sender_id is not None or message.erased_at is not None:
+            return []
+        readers = self._readers(state, context, message.bytes, is_new=False)
+        return [
+            delivered(message, agent_id, address, message_id=message.id, ack_required=False)
+            for agent_id, address in readers.items()
+            if not self._has(state, agent_id)
+        ]
 
-def _has(events: Sequence[Any], agent_id: str) -> bool:
-    return any(isinstance(one, MessageDelivered) and one.agent_id == agent_id for one in events)
+    def result(self, state: TenantState, events: Sequence[Any]) -> Reception:
+        having = set(_readers_in(events))
+        for one in self.recipients:
+            agent = find_recipient(state, one)
+            if agent is not None and self._has(state, agent.id):
+                having.add(agent.id)
+        return self._reception(state, self.message_id if having else None, having)
+
+    def _has(self, state: TenantState, agent_id: str) -> bool:
+        return state[MAIL_ENTRIES].get(entry_id(self.message_id, agent_id)) is not None
 
 
-def _why(state: TenantState, agent: Agent | None, command: ReceiveMessage) -> RejectionReason:
+def _readers_in(events: Sequence[Any]) -> set[str]:
+    return {event.agent_id for event in events if isinstance(event, MessageDelivered)}
+
+
+def _why(state: TenantState, agent: Agent | None, from_address: str) -> RejectionReason:
     """Return why an agent did not receive the message; what is left is a full mailbox."""
     if agent is None:
         return "no_such_agent"
-    account = account_of(state, agent.id, Timestamp(0))
-    accepts = account.policy.accepts(command.from_address)
+    accepts = account_of(state, agent.id, Timestamp(0)).policy.accepts(from_address)
     return "mailbox_full" if accepts else "contact_blocked"
 
 

@@ -268,10 +268,17 @@ def find_recipient(state: TenantState, recipient: Recipient) -> Agent | None:
     return None if agent is None or agent.status == "removed" else agent
 
 
-def delivered(message: Any, agent_id: str, address: str, **more: Any) -> MessageDelivered:  # noqa: ANN401
+def delivered(
+    message: Any,  # noqa: ANN401 - the event of a message, or its state with its id.
+    agent_id: str,
+    address: str,
+    *,
+    message_id: str | None = None,
+    **more: Any,  # noqa: ANN401 - other fields of the event.
+) -> MessageDelivered:
     """Return the delivery of a message, sent or received, to one agent."""
     return MessageDelivered(
-        message_id=message.message_id,
+        message_id=message_id or message.message_id,
         thread_id=message.thread_id,
         sequence=message.sequence,
         agent_id=agent_id,

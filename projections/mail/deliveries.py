@@ -36,6 +36,7 @@ TABLE = Table(
 )
 
 # Written out: a bound status would hide the partial index from the planner.
+is_waiting: ColumnElement[bool] = literal_column("deliveries.next_attempt_at IS NOT NULL")
 is_listed: ColumnElement[bool] = literal_column("deliveries.status IN ('dead_lettered', 'held')")
 
 

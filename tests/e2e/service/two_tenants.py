@@ -235,6 +235,9 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "requestingAgentId": lambda: f"agent_{uuid4()}",
 }
 
+# Bodies that are not JSON.
+RAW_BODIES = {"receiveMail": "From: kim@example.com\r\nTo: lee@example.org\r\n\r\nHello.\r\n"}
+
 # -- Endpoints ---------------------------------------------------------------
 
 PRIVATE = [endpoint for endpoint in ENDPOINTS if endpoint.roles]
@@ -306,8 +309,13 @@ class EndpointRequest:
         headers = {"X-Request-Id": "the-same", **(more or {})}
         if self.endpoint.streams:
             return await self._open_stream_as(caller, path, headers)
+        if self.endpoint.has_raw_body:
+            headers["Content-Type"] = self.endpoint.body_media
         response = await caller.request(
-            self.endpoint.method, path, self.body, query=self.query, headers=headers
+            *(self.endpoint.method, path, self.body),
+            content=RAW_BODIES.get(self.endpoint.name),
+            query=self.query,
+            headers=headers,
         )
         return EndpointResponse(
             status=response.status_code,

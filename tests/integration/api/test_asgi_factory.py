@@ -27,6 +27,11 @@ GIVEN = {
     "QUORATE_CORS_ORIGIN": "https://a.example https://b.example:8443",
     "QUORATE_FAST_LANE": "false",
     "QUORATE_API_KEY_FILE": "/run/key",
+    "QUORATE_SMTP_URL": "smtp://user@relay.example",
+    "QUORATE_SMTP_PASSWORD_FILE": "/run/smtp",
+    "QUORATE_MAIL_RETRY_SECONDS_MIN": "5",
+    "QUORATE_MAIL_LIMITS": "active=5/7",
+    "QUORATE_MAIL_RETENTION_DAYS": "1.5",
     "QUORATE_PORT": "9000",
     "QUORATE_LOG_LEVEL": "debug",
 }
@@ -70,6 +75,9 @@ def test_every_option_is_read_from_the_environment() -> None:
         *(("PORT", "x"), ("PORT", "65536"), ("QUOTA_AGENTS", "-1"), ("RATE_PER_KEY", "1.5")),
         *(("HEARTBEAT_WINDOW_SECONDS", "nan"), ("HEARTBEAT_WINDOW_SECONDS", "0")),
         *(("TRUSTED_PROXY", "10.0.0.0/33"), ("FAST_LANE", "maybe"), ("LOG_LEVEL", "loud")),
+        *(("SMTP_URL", "http://relay.example"), ("SMTP_URL", "smtp://user@relay.example")),
+        *(("MAIL_LIMITS", "active=5"), ("MAIL_LIMITS", "vip=1/2"), ("MAIL_ACK_MINUTES", "0")),
+        *(("MAIL_RETRY_SECONDS_MIN", "7200"), ("MAIL_RETRY_HOURS", "nan")),
         *(("CORS_ORIGIN", "app.example.com"), ("CORS_ORIGIN", "https://a.example/path")),
     ],
 )

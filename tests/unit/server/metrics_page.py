@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from quorate.application.mail.relay_metrics import RelayMetrics
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.bus.auth.callout import AuthCallout
@@ -80,6 +81,7 @@ class Watched:
         registry, unused = CollectorRegistry(), cast("Any", None)
         self.request_metrics, self.command_bus = RequestMetrics(registry), _CommandBus(registry)
         self.nats_service, self.subscriptions = _NatsService(), Subscriptions()
+        RelayMetrics(registry)
         AuthCallout(unused, unused, unused, registry)
         FloodGuard(on_flood=unused, registry=registry)
         ClientLimits(_Connections(), unused, registry=registry)  # type: ignore[arg-type]

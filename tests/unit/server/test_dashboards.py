@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from quorate.application.mail import relay_metrics
 from quorate.contracts.problems import KINDS
 from quorate.domain.registry import NOTIFYING_EVENTS
 from quorate.eventlog.serialization import VERSIONS
@@ -87,7 +88,15 @@ def test_query_uses_exported_metrics_and_labels(
 
 def test_query_uses_existing_label_values() -> None:
     known: dict[str, set[str]] = {
-        "outcome": {*KINDS, "ok", "done", "replayed", "accepted", "refused"},
+        "outcome": {
+            *KINDS,
+            "ok",
+            "done",
+            "replayed",
+            "accepted",
+            "refused",
+            *relay_metrics.OUTCOMES,
+        },
         "status": {"200", *(str(kind.status) for kind in KINDS.values())},
         "type": set(VERSIONS),
         "state": {"waiting", "following", "stopped", "unavailable"},

@@ -1,0 +1,159 @@
+"""Queries of the outbound relay, over the deliveries of all tenants.
+
+* Due and held deliveries are found by partial indexes, so old deliveries cost nothing.
+* Deliveries of a suspended tenant wait until it is resumed.
+"""
+
+from collections.abc import Collection, Sequence
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    bindparam,
+    exists,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from quorate.domain.mail.deliveries import Delivery
+from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Message
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import TEXT_PARTS, ContentStore
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.transactions import Query
+from quorate.projections.mail import deliveries as delivery_rows
+from quorate.projections.mail import messages as message_rows
+from quorate.projections.tables import tenants
+
+EARLIER_MAX = 50  # Messages of a thread that References names.
+_deliveries, _messages = delivery_rows.TABLE, message_rows.TABLE
+_is_held: ColumnElement[bool] = literal_column("deliveries.status = 'held'")
+
+
+@record
+class DueDelivery:
+    tenant: str
+    delivery: Delivery
+
+
+@record
+class HeldDelivery:
+    tenant: str
+    id: str
+
+    @property
+    def message_id(self) -> str:
+        return self.id.rpartition(".")[0]
+
+
+@record
+class EarlierMessage:
+    """A message of the same thread; ``rfc_message_id`` is None for our own."""
+
+    id: str
+    from_address: str
+    is_own: bool
+    rfc_message_id: str | None
+
+
+@record
+class Outgoing:
+    """A message with its body, which is None if it was erased, and what preceded it."""
+
+    message: Message
+    text: str | None
+    html: str | None
+    earlier: Sequence[EarlierMessage]  # The oldest first.
+
+
+class OutgoingMail:
+    def __init__(self, log: EventStore) -> None:
+        self._log = log
+        self._contents = ContentStore(log.database)
+        dialect = log.database.dialect
+        is_suspended = exists().where(
+            tenants.c.id == _deliveries.c.tenant, tenants.c.suspended_at.is_not(None)
+        )
+        busy, (domain,) = log.database.rows("busy", 1)
+        pattern = literal("%@", String) + type_coerce(domain, String)
+        is_busy = exists().select_from(busy).where(_deliveries.c.contact_key.like(pattern))
+        at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
+        due = select(_deliveries).where(
+            delivery_rows.is_waiting, at <= now, ~is_busy, ~is_suspended
+        )
+        self._due = Query(due.order_by(at).limit(bindparam("limit")), dialect)
+        later = select(at).where(delivery_rows.is_waiting, at > now, ~is_suspended)
+        self._next = Query(later.order_by(at).limit(1), dialect)
+        # Only what the partial index contains: else SQLite reads the whole table.
+        held = select(_deliveries.c.tenant, _deliveries.c.id)
+        held = held.where(delivery_rows.is_listed, _is_held, ~is_suspended)
+        self._held = Query(held.limit(bindparam("limit")), dialect)
+        its_tenant = _messages.c.tenant == bindparam("tenant")
+        message = select(_messages).where(its_tenant, _messages.c.id == bindparam("id"))
+        self._message = Query(message, dialect)
+        earlier = select(
+            _messages.c.id,
+            _messages.c.from_address,
+            _messages.c.sender_id,
+            _messages.c.rfc_message_id,
+        ).where(
+            its_tenant,
+            _messages.c.thread_id == bindparam("thread_id"),
+            _messages.c.sequence < bindparam("before"),
+        )
+        newest = earlier.order_by(_messages.c.sequence.desc()).limit(EARLIER_MAX)
+        self._earlier = Query(newest, dialect)
+
+    async def due(self, now: Timestamp, busy: Collection[str], limit: int) -> Sequence[DueDelivery]:
+        """Return deliveries that are due, the oldest first; none to a domain in ``busy``."""
+        domains = orjson.dumps([(one,) for one in busy]).decode()
+        return await self._deliveries(self._due, {"now": now, "limit": limit, "busy": domains})
+
+    async def next_due(self, now: Timestamp) -> Timestamp | None:
+        """Return when the first delivery becomes due that is not due now."""
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(self._next, {"now": now})
+        return Timestamp(found[0].next_attempt_at) if found else None
+
+    async def held(self, limit: int) -> Sequence[HeldDelivery]:
+        async with self._log.read() as transaction:
+            rows = await transaction.fetch(self._held, {"limit": limit})
+        return [HeldDelivery(tenant=row.tenant, id=row.id) for row in rows]
+
+    async def read(self, tenant: str, message_id: str) -> Outgoing | None:
+        async with self._log.read() as transaction:
+            values = {"tenant": tenant, "id": message_id}
+            found = await transaction.fetch(self._message, values)
+            if not found:
+                return None
+            message = message_rows.from_row(found[0])
+            values = {"tenant": tenant, "thread_id": message.thread_id}
+            earlier = await transaction.fetch(self._earlier, {**values, "before": message.sequence})
+            bodies = await self._contents.read(transaction, tenant, [message_id], TEXT_PARTS)
+        texts = {part: one.data.decode() for (_, part), one in bodies.items()}
+        return Outgoing(
+            message=message,
+            text=texts.get(TEXT_PART),
+            html=texts.get(HTML_PART),
+            earlier=[
+                EarlierMessage(
+                    id=row.id,
+                    from_address=row.from_address,
+                    is_own=row.sender_id is not None,
+                    rfc_message_id=row.rfc_message_id,
+                )
+                for row in reversed(earlier)
+            ],
+        )
+
+    async def _deliveries(self, query: Query, values: dict[str, object]) -> Sequence[DueDelivery]:
+        async with self._log.read() as transaction:
+            rows = await transaction.fetch(query, values)
+        return [
+            DueDelivery(tenant=row.tenant, delivery=delivery_rows.from_row(row)) for row in rows
+        ]
