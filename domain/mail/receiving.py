@@ -1,7 +1,7 @@
 """Receive a message from outside for agents of the tenant.
 
 * A message that was received before, by its Message-ID, is accepted again and recorded once: mail
-  servers repeat what they are not sure of.
+  servers repeat what they are not sure of. Recipients that it was not delivered to stay rejected.
 * It joins the thread of the message that it answers, if one of its recipients takes part in it.
   Else a reply could be used to enter the thread of others.
 * Recipients are judged one by one, as in the tenant: unknown, not accepted by policy, or full.
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from quorate.domain.identity.agents import AGENTS, Agent, name_key
 from quorate.domain.mail.accounts import MAIL_ACCOUNTS, account_of
-from quorate.domain.mail.addresses import Recipient
+from quorate.domain.mail.addresses import Recipient, agent_address
 from quorate.domain.mail.mailbox_entries import MessageDelivered
 from quorate.domain.mail.messages import (
     MESSAGE_HEADER,
@@ -158,12 +158,9 @@ class ReceiveMessage:
         return self.new_thread_id, None
 
     def result(self, state: TenantState, events: Sequence[Any]) -> Reception:
-        if not events:
-            known = self._known(state)
-            if known is not None:
-                return Reception(
-                    message_id=known.id, accepted=tuple([one.address for one in self.recipients])
-                )
+        known = self._known(state)
+        if not events and known is not None:
+            return self._repeated(state, known)
         readers = {event.address for event in events if isinstance(event, MessageDelivered)}
         rejected = []
         for one in self.recipients:
@@ -178,6 +175,22 @@ class ReceiveMessage:
             accepted=tuple(accepted),
             rejected=tuple(rejected),
         )
+
+    def _repeated(self, state: TenantState, known: Message) -> Reception:
+        """Accept it for those who have it; the first decision on the others stands."""
+        have = {one.address for one in known.recipients}
+        accepted, rejected = [], []
+        for one in self.recipients:
+            agent = find_recipient(state, one)
+            if agent is not None and have & {
+                one.address,
+                agent_address(agent.name, self.settings.domain),
+                agent_address(agent.id, self.settings.domain),
+            }:
+                accepted.append(one.address)
+            else:
+                rejected.append(Rejection(address=one.address, reason=_why(state, agent, self)))
+        return Reception(message_id=known.id, accepted=tuple(accepted), rejected=tuple(rejected))
 
 
 def _has(events: Sequence[Any], agent_id: str) -> bool:
