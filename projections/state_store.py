@@ -49,8 +49,8 @@ class SqlStateStore:
             assert owner is not None
             overdue = _overdue(states, owner.aggregate, now)
             if overdue:
-                plan = self._queries.of_owner[repository.aggregate.name]
-                found.append(_lookup(states, plan, overdue))
+                plans = self._queries.of_owner[repository.aggregate.name]
+                found += [_lookup(states, plan, overdue) for plan in plans]
         return found
 
     # -- Storing -------------------------------------------------------------
@@ -104,9 +104,11 @@ class _Queries:
 
     def __init__(self, database: Database) -> None:
         plans = [plan for model in READ_MODELS for plan in model.plans(database)]
-        owned = {f"{one.aggregate.name}.owner": one.aggregate.name for one in _OWNED}
-        self.of_owner = {owned[plan.read]: plan for plan in plans if plan.read in owned}
-        self.plans = [plan for plan in plans if plan.read not in owned]
+        names = [one.aggregate.name for one in _OWNED]
+        self.of_owner = {
+            name: [plan for plan in plans if plan.read == f"{name}.owner"] for name in names
+        }
+        self.plans = [plan for plan in plans if not plan.read.endswith(".owner")]
         dialect = database.dialect
         self.upserts = {table: Query(upsert(table, dialect.name), dialect) for table in _TABLES}
         self.deletes = {one.table: Query(_delete(one.table), dialect) for one in _REMOVABLE}

@@ -96,13 +96,30 @@ def _policy(text: str) -> MailPolicy:
 
 
 def _loads(repository: Repository[MailAccount], database: Database) -> Sequence[LookupPlan]:
-    """Load the account of an agent by its name, and that of the sender of a delivery."""
-    from quorate.projections.mail import deliveries  # noqa: PLC0415 - its table is defined later.
+    """Load the account of an agent by its name, and that of the sender of a delivery.
 
-    owners, sent = agents.TABLE, deliveries.TABLE
+    The entries of a message bring the accounts of their agents: when its body is erased, each of
+    them has less stored.
+    """
+    # Their tables are defined later.
+    from quorate.projections.mail import deliveries, mailboxes  # noqa: PLC0415
+
+    owners, sent, entries = agents.TABLE, deliveries.TABLE, mailboxes.TABLE
     owns = and_(owners.c.tenant == TABLE.c.tenant, owners.c.id == TABLE.c.id)
     sends = and_(sent.c.tenant == TABLE.c.tenant, sent.c.agent_id == TABLE.c.id)
+    has = and_(entries.c.tenant == TABLE.c.tenant, entries.c.agent_id == TABLE.c.id)
+    of_message = matching(
+        database,
+        entries.join(TABLE, has),
+        select(TABLE),
+        (entries.c.tenant, entries.c.message_id),
+        mailboxes.is_kept,
+    )
     return (
+        *(
+            LookupPlan(read=read, brings=AGGREGATE.name, query=of_message, put=repository.put)
+            for read in (mailboxes.OF_MESSAGE, mailboxes.OF_OWNER)
+        ),
         repository.plan(
             "name",
             matching(

@@ -81,6 +81,7 @@ TABLE = Table(
     sqlite_with_rowid=False,
 )
 
+OF_MESSAGE, OF_OWNER = f"{AGGREGATE.name}.message", f"{AGGREGATE.name}.owner"
 is_kept = TABLE.c.deleted_at.is_(None)
 
 

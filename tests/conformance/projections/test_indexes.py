@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
         "contents": vars(stage.command_bus._contents),
         "states": {
             f"{plan.read}:{plan.brings}": plan.query
-            for plan in (*stored.plans, *stored.of_owner.values())
+            for plan in chain(stored.plans, *stored.of_owner.values())
         },
         "reader": vars(reader),
         "tenants": vars(TenantQueries(stage.log, stage.clock)),
