@@ -12,7 +12,13 @@ from quorate.domain.mail.deliveries import delivery_id
 from quorate.domain.mail.messages import EraseMessage
 from quorate.domain.mail.receiving import ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
-from quorate.domain.mail.settings import MailSettings, RetryPolicy, SendingLimit, SendingLimits
+from quorate.domain.mail.settings import (
+    MailSettings,
+    RetryPolicy,
+    SendingLimit,
+    SendingLimits,
+    Tier,
+)
 from quorate.domain.shared.contents import SALT_BYTES, Content
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
@@ -159,7 +165,9 @@ class RandomMail:
         kind = self._random.choice(_MARKS)
         return kind(caller=caller, agent_id=agent_ids.get(local, local), message_id=message_id)
 
-    def _attempt(self, tenant: str, agent_ids: Mapping[str, str]) -> Command:
+    def _attempt(  # noqa: PLR0911 - one for each command.
+        self, tenant: str, agent_ids: Mapping[str, str]
+    ) -> Command:
         sent = self._sent.get(tenant)
         if not sent:
             return delivery_attempts.QueueHeld(message_id="unknown", delivery_id="unknown.0")
@@ -213,7 +221,7 @@ class RandomMail:
                     return accounts.FreezeSending(caller=caller, agent=ref, detail="why")
                 return accounts.ThawSending(caller=caller, agent=ref)
             case _:
-                tier = self._random.choice(("active", "trusted"))
+                tier: Tier = self._random.choice(("active", "trusted"))
                 return accounts.SetMailTier(caller=caller, agent=ref, tier=tier)
 
     # -- Values --------------------------------------------------------------

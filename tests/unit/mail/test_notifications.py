@@ -13,6 +13,7 @@ from quorate.domain.mail.settings import RetryPolicy
 from quorate.domain.registry import notifications_of
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import ToAgent
+from quorate.domain.shared.state import Command
 from quorate.eventlog.serialization import encode
 from tests.unit.support.sample_commands import KIM, acquire, id_of
 from tests.unit.support.sample_mail import (
@@ -42,7 +43,7 @@ def notified(outcome: Outcome, *events: str) -> Sent:
     return found
 
 
-def run(scenario: Scenario, command: Any) -> Outcome:  # noqa: ANN401
+def run(scenario: Scenario, command: Command) -> Outcome:
     outcome = scenario.execute(command, scenario.now)
     assert outcome.rejection is None
     return outcome
@@ -153,7 +154,7 @@ def test_stale_fence_concerns_only_the_sender() -> None:
         ),
     ],
 )
-def test_sender_learns_of_failed_deliveries(failure: Any, event: str, status: str) -> None:  # noqa: ANN401
+def test_sender_learns_of_failed_deliveries(failure: Command, event: str, status: str) -> None:
     scenario = agents_with_mail("ann")
     run(scenario, mail("ann", KIM_MAIL))
     [(who, _, data)] = notified(run(scenario, failure), event)

@@ -1,6 +1,6 @@
 """One decision judges every recipient of a message, and a reply joins the thread it answers."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,6 +19,7 @@ from quorate.domain.mail.messages import (
     SUBJECT_LENGTH_MAX,
     MessageNotFound,
     MessageSent,
+    RecipientStatus,
     overall_status,
 )
 from quorate.domain.mail.sending import NotSchedulable, SubjectTooLong
@@ -328,7 +329,7 @@ def test_retention_is_fixed_when_the_message_is_sent() -> None:
         (("dropped", "held"), "partial"),
     ],
 )
-def test_status_of_a_message(recipients: Any, status: str) -> None:  # noqa: ANN401
+def test_status_of_a_message(recipients: Sequence[RecipientStatus], status: str) -> None:
     assert overall_status(recipients) == status
 
 

@@ -18,7 +18,7 @@ def test_kind_and_task_id_of_each_form(kind: str) -> None:
     ("subject", "task_id"),
     [
         ("TASK:search — Web Search", "search"),  # The seed's own separator.
-        ("TASK:search – Web Search", "search"),
+        ("TASK:search \N{EN DASH} Web Search", "search"),
         ("TASK:search - Web Search", "search"),
         ("TASK:search: Web Search", "search"),
         ("TASK:search, Web Search", "search"),

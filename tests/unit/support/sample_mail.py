@@ -56,11 +56,13 @@ def mail(
     **more: Any,  # noqa: ANN401 - of the command.
 ) -> SendMessage:
     """Send to agents by name, and to people by address."""
-    addressed = [[one if "@" in one else address_of(one) for one in some] for some in (to, cc)]
+    named_to, named_cc = (
+        [one if "@" in one else address_of(one) for one in some] for some in (to, cc)
+    )
     return SendMessage(
         caller=by or key_of(sender),
         agent=AgentRef(name=sender) if by else ITSELF,
-        recipients=parse_recipients(*addressed, DOMAIN, to_a_labels),
+        recipients=parse_recipients(named_to, named_cc, DOMAIN, to_a_labels),
         subject=subject,
         body=body(message, text),
         settings=settings,
