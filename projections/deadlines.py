@@ -58,7 +58,11 @@ def _query(repository: Repository[Any], due: Due, database: Database) -> Query:
     for owned in REPOSITORIES:
         owner = owned.aggregate.owner
         if owner is not None and owner.aggregate is repository.aggregate and owned.owned:
-            held = select(func.count()).where(owned.owned.owner == table.c.id, owned.owned.where)
+            held = select(func.count()).where(
+                owned.table.c.tenant == table.c.tenant,
+                owned.owned.owner == table.c.id,
+                owned.owned.where,
+            )
             events = events + held.scalar_subquery()
     now = bindparam("now", type_=due.at.type)
     passed = due.at <= now if due.is_inclusive else due.at < now
