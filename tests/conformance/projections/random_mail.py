@@ -42,7 +42,7 @@ _MARKS: tuple[Callable[..., Command], ...] = (
 
 
 class RandomMail:
-    """The mail of some tenants. ``note`` is told of each command that was accepted."""
+    """The mail of some tenants. ``note`` receives each accepted command."""
 
     def __init__(self, rng: random.Random, names: Sequence[str], people: Sequence[str]) -> None:
         self._random = rng

@@ -210,6 +210,10 @@ async def test_thread_continues_for_its_participants(boxes: list[Mailbox]) -> No
     assert second["threadId"] == first["threadId"]
     assert (await ann.get(second["messageId"]))["in_reply_to"] == first["messageId"]
     for thread in (first["threadId"], "thr_none"):
-        body = {"recipientEmail": ann.address, "payload": {}, "threadId": thread}
+        body: dict[str, Any] = {
+            "recipientEmail": ann.address,
+            "payload": {},
+            "threadId": thread,
+        }
         response = await cat.request("POST", GATE, body)
         assert (response.status, response.json["code"]) == (404, "thread_not_found")

@@ -109,9 +109,8 @@ async def test_page_ends_before_its_bodies_become_too_many(boxes: list[Mailbox])
     long = "x" * 256 * 1_024
     for number in range(12):
         await ann.send(bob, subject=str(number), body_text=long, body_html=long)
-    for path, query in ((INBOX, {}), (SENT, {})):
-        reader = bob if path == INBOX else ann
-        found = await pages(reader, path, limit=100, **query)
+    for path, reader in ((INBOX, bob), (SENT, ann)):
+        found = await pages(reader, path, limit=100)
         assert len(found) > 1
         assert [one for page in found for one in page] == [str(n) for n in reversed(range(12))]
     assert subjects(await bob.inbox(since="0", limit=100))[0] == "0"

@@ -244,14 +244,14 @@ def test_mail_agrees_with_the_naive_model() -> None:
 
 
 def free_no_bytes_of_deleted_messages(patch: pytest.MonkeyPatch) -> None:
-    decide = DeleteMessage.decide
+    decide: Callable[..., Sequence[Any]] = DeleteMessage.decide
     patch.setattr(
         DeleteMessage, "decide", lambda *args: [replace(one, bytes=0) for one in decide(*args)]
     )
 
 
 def count_read_messages_as_unread(patch: pytest.MonkeyPatch) -> None:
-    decide = DeleteMessage.decide
+    decide: Callable[..., Sequence[Any]] = DeleteMessage.decide
     patch.setattr(
         DeleteMessage,
         "decide",
@@ -334,7 +334,7 @@ def ignore_policies(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_freezes(patch: pytest.MonkeyPatch) -> None:
-    account_of = sending.account_of
+    account_of = accounts.account_of
     patch.setattr(sending, "account_of", lambda *args: replace(account_of(*args), frozen_at=None))
 
 
