@@ -20,7 +20,7 @@ from quorate.application.rendering import Json, dump
 from quorate.contracts.coordination.send_gate import SendBody
 from quorate.contracts.problems import Problem
 from quorate.domain.mail.addresses import TO, RecipientInvalid, parse_recipient
-from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Message
+from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Message, MessageNotFound
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import ThreadNotFound
 from quorate.domain.shared.timestamps import Timestamp, of
@@ -89,6 +89,8 @@ async def send_payload(service: Service, call: Call, body: SendBody) -> Reply:
     try:
         return await service.execute(call, command, render)
     except Problem as problem:
+        if problem.code == MessageNotFound.code:  # The thread of others is unknown as well.
+            raise problem_of(ThreadNotFound()) from None
         if problem.code not in _LIMITS:
             raise
         blocked = {"status": "blocked", "reason": problem.code, **_trace(problem.code)}

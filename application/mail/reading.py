@@ -25,6 +25,7 @@ from quorate.contracts.mail.messages import (
 from quorate.domain.mail.mailbox import MarkRead
 from quorate.domain.mail.messages import MessageNotFound
 from quorate.domain.mail.threads import ThreadNotFound
+from quorate.domain.shared.records import changed
 from quorate.projections.mail.queries import InboxFilter, MailRow, MailRows, Range
 from quorate.projections.snapshots import QueryResult
 
@@ -85,7 +86,7 @@ async def get_message(service: Service, call: Call) -> Reply:
     message_id, principal = call.path["message_id"], call.principal
     agent_id = await mailbox_owner.agent_id_if_named(service, call)
     found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
-    row = found.found
+    row = None if found.found is None else _kept(found.found)
     if row is None or not await _may_read(service, principal.tenant, row, agent_id):
         raise MessageNotFound
     is_unread = row.entry is not None and row.entry.read_at is None
@@ -93,8 +94,17 @@ async def get_message(service: Service, call: Call) -> Reply:
         command = MarkRead(caller=principal, agent_id=agent_id, message_id=message_id)
         await service.submit(call, command, lambda _: b"")
         found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
-        row = found.found or row
+        row = row if found.found is None else _kept(found.found) or row
     return _charged(service, call, dump(render_message(row, agent_id)), found.sequence)
+
+
+def _kept(row: MailRow) -> MailRow | None:
+    """Return None if the agent deleted it; its thread still shows it."""
+    if row.entry is None or row.entry.deleted_at is None:
+        return row
+    if row.message.sender_id == row.entry.agent_id:  # To itself: the sent one is left.
+        return changed(row, entry=None)
+    return None
 
 
 async def _may_read(service: Service, tenant: str, row: MailRow, agent_id: str | None) -> bool:

@@ -1,7 +1,7 @@
 """Tell recipients inside the sender's tenant from recipients outside.
 
-* Internal is an address in the sender's own mail domain, and nothing else. The domain of another
-  tenant is external: an answer never shows which other tenants and agents exist.
+* Internal is an address in the sender's own mail domain, in every spelling of it, and nothing else.
+  The domain of another tenant is external: an answer never shows which tenants and agents exist.
 * An internal address names an agent, ``<name>@<domain>`` or ``<id>@<domain>``, in any case.
 * An external address is a contact: the rules of ``domain/shared/email_addresses.py`` apply, so a
   recipient and a lease on it have the same key in every spelling.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from quorate.domain.identity.agents import name_key
 from quorate.domain.shared.email_addresses import (
     ADDRESS_LENGTH_MAX,
     LOCAL_LENGTH_MAX,
@@ -63,8 +64,8 @@ class Recipient:
 
 
 def agent_address(name: str, domain: str) -> str:
-    """Return the address in lower case, the form in which recipients and filters have it."""
-    return f"{name.lower()}@{domain}"
+    """Return the address of an agent, in lower case: the one form that is stored and compared."""
+    return f"{name_key(name)}@{domain}"
 
 
 def parse_recipients(
@@ -87,14 +88,21 @@ def parse_recipient(
 ) -> Recipient:
     local, at, its_domain = text.rpartition("@")
     if at and its_domain.isascii() and its_domain.lower() == domain:
-        key = local.lower()
-        if not key or len(key) > LOCAL_LENGTH_MAX or not _is_plain(key):
-            raise RecipientInvalid(text[:ADDRESS_LENGTH_MAX], "the part before @ names no agent")
-        return Recipient(address=f"{key}@{domain}", field=field, local=key)
+        return _internal(text, local, field, domain)
     try:
-        return Recipient(address=text, field=field, contact=contact(text, to_a_labels))
+        person = contact(text, to_a_labels)
     except AddressUnusable as error:
         raise RecipientInvalid(text[:ADDRESS_LENGTH_MAX], error.why) from error
+    if person.key.endswith(f"@{domain}"):
+        return _internal(text, local, field, domain)
+    return Recipient(address=text, field=field, contact=person)
+
+
+def _internal(text: str, local: str, field: Field, domain: str) -> Recipient:
+    if not local or len(local) > LOCAL_LENGTH_MAX or not _is_plain(local):
+        raise RecipientInvalid(text[:ADDRESS_LENGTH_MAX], "the part before @ names no agent")
+    key = name_key(local)
+    return Recipient(address=f"{key}@{domain}", field=field, local=key)
 
 
 def _is_plain(local: str) -> bool:

@@ -32,7 +32,7 @@ from quorate.domain.mail.deliveries import (
     MessageRelayed,
     NotADeadLetter,
 )
-from quorate.domain.mail.messages import MESSAGE_HEADER
+from quorate.domain.mail.messages import MESSAGE_HEADER, MESSAGES
 from quorate.domain.mail.settings import RetryPolicy
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.records import record
@@ -223,14 +223,17 @@ class RecordComplaint(DeliveryCommand):
 
 @record
 class QueueHeld(DeliveryCommand):
-    """Queue a held delivery: there is an SMTP relay now."""
+    """Queue a held delivery: there is an SMTP relay now. It is not sent before its time."""
 
     message_id: str
     delivery_id: str
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         delivery = self._find(state)
-        return [_queued(delivery, context.now)] if delivery.status == "held" else []
+        if delivery.status != "held":
+            return []
+        scheduled_at = state[MESSAGES][delivery.message_id].scheduled_at
+        return [_queued(delivery, Timestamp(max(context.now, scheduled_at or context.now)))]
 
 
 # -- Commands of operators ---------------------------------------------------
@@ -290,12 +293,12 @@ def with_freeze(
     return [event]
 
 
-def _queued(delivery: Delivery, now: Timestamp) -> MessageQueued:
+def _queued(delivery: Delivery, at: Timestamp) -> MessageQueued:
     return MessageQueued(
         **_of(delivery),
         thread_id=delivery.thread_id,
         contact_key=delivery.contact_key,
-        next_attempt_at=now,
+        next_attempt_at=at,
         fence=delivery.fence,
     )
 

@@ -64,9 +64,11 @@ class MailboxCommand:
             raise MessageNotFound
         return message
 
-    def result(self, state: TenantState, _events: Sequence[Event]) -> Marks:
+    def result(self, state: TenantState, events: Sequence[Event]) -> Marks:
         entry = state[MAIL_ENTRIES].get(entry_id(self.message_id, self.agent_id))
-        if entry is not None:
+        is_deleted_now = any(isinstance(one, MessageDeleted) and not one.is_sent for one in events)
+        # A message to oneself is in both lists: without its entry, the sent one is meant.
+        if entry is not None and (entry.deleted_at is None or is_deleted_now):
             return Marks(
                 message_id=entry.message_id,
                 read_at=entry.read_at,

@@ -163,10 +163,14 @@ def _entry_id_of(event: _Marked | MessageDelivered) -> str | None:
 
 
 def free_entries(state: TenantState, event: MessageErased) -> Sequence[MailboxFreed]:
-    """Free the bytes of an erased body in each mailbox that has it."""
+    """Free the bytes of an erased body in each mailbox that has it, in the order of agents.
+
+    Databases return entries in different orders; the log must not depend on it.
+    """
+    entries = sorted(state[MAIL_ENTRIES].owned_by(event.message_id), key=attrgetter("agent_id"))
     return [
         MailboxFreed(message_id=entry.message_id, agent_id=entry.agent_id, bytes=entry.bytes)
-        for entry in state[MAIL_ENTRIES].owned_by(event.message_id)
+        for entry in entries
         if entry.bytes
     ]
 

@@ -232,7 +232,8 @@ class SendMessage:
             reason = NO_SUCH_AGENT
         else:
             account = account_of(state, reader.id, context.now)
-            if not account.policy.accepts(agent.name, agent.id, sent.from_address):
+            alias = agent_address(agent.id, self.settings.domain)
+            if not account.policy.accepts(agent.name, agent.id, sent.from_address, alias):
                 reason = CONTACT_BLOCKED
         if reason is not None or reader is None:
             return MessageRefused(

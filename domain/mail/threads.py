@@ -2,6 +2,8 @@
 
 * Everyone who sent or received a message in a thread takes part in it. Who takes part may read all
   of it, from the first message on, and may answer each message of it.
+* An agent takes part once, whether a message names it by its name or by its id. A person takes part
+  once, in whatever case the address is written.
 * A thread without a further message never changes: only new participants change its state.
 """
 
@@ -32,14 +34,14 @@ class ThreadNotFound(NotFound):
 
 def joined(thread: MailThread, address: str, agent_id: str | None) -> MailThread:
     """Return the thread with one more participant; the same object if it takes part already."""
-    is_known = address in thread.addresses
-    if is_known and (agent_id is None or agent_id in thread.agent_ids):
+    if agent_id is not None:
+        if agent_id in thread.agent_ids:
+            return thread
+        thread = changed(thread, agent_ids=(*thread.agent_ids, agent_id))
+    key = address.lower()
+    if any(one.lower() == key for one in thread.addresses):
         return thread
-    addresses = thread.addresses if is_known else (*thread.addresses, address)
-    agents = thread.agent_ids
-    if agent_id is not None and agent_id not in agents:
-        agents = (*agents, agent_id)
-    return changed(thread, addresses=addresses, agent_ids=agents)
+    return changed(thread, addresses=(*thread.addresses, address))
 
 
 def check_participants(thread: MailThread | None, more: int) -> None:

@@ -182,12 +182,15 @@ class MailReader:
     async def message(
         self, tenant: str, message_id: str, agent_id: str | None
     ) -> QueryResult[MailRow | None]:
+        """Return a message with its entry, which may be deleted, in one mailbox."""
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
             found = await self._messages(snapshot, tenant, [message_id])
             if message_id not in found:
                 return snapshot.result(None)
             message = found[message_id]
-            entries = await self._entries(snapshot, tenant, agent_id, [message])
+            entries = await self._entries(
+                snapshot, tenant, agent_id, [message], self._queries.all_entries
+            )
             row = MailRow(message=message, entry=entries.get(message_id))
             (row,) = await self._with_bodies(snapshot, tenant, [row])
             return snapshot.result(row)
@@ -237,13 +240,18 @@ class MailReader:
         return {row.id: message_rows.from_row(row) for row in rows}
 
     async def _entries(
-        self, snapshot: Snapshot, tenant: str, agent_id: str | None, messages: Sequence[Message]
+        self,
+        snapshot: Snapshot,
+        tenant: str,
+        agent_id: str | None,
+        messages: Sequence[Message],
+        query: Query | None = None,
     ) -> Mapping[str, MailEntry]:
         if agent_id is None or not messages:
             return {}
         keys = [(tenant, entry_id(one.id, agent_id)) for one in messages]
         asked = orjson.dumps(keys).decode()
-        rows = await snapshot.rows(self._queries.entries, {"asked": asked})
+        rows = await snapshot.rows(query or self._queries.entries, {"asked": asked})
         return {row.message_id: entry_rows.from_row(row) for row in rows}
 
     async def _account(self, snapshot: Snapshot, tenant: str, agent_id: str) -> MailAccount | None:
@@ -294,6 +302,9 @@ class _Queries:
             select(_entries),
             (_entries.c.tenant, _entries.c.id),
             entry_rows.is_kept,
+        )
+        self.all_entries = matching(
+            database, _entries, select(_entries), (_entries.c.tenant, _entries.c.id)
         )
         in_thread = _in_tenant(_messages) & (_messages.c.thread_id == bindparam("thread_id"))
         self.thread_messages = {

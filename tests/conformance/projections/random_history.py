@@ -38,6 +38,7 @@ from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
+from tests.conformance.projections.random_mail import RandomMail
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -64,6 +65,7 @@ class RandomHistory:
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self._mail = RandomMail(self._random, NAMES, CONTACTS)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -96,7 +98,7 @@ class RandomHistory:
         """Submit one batch of commands in each round, then advance the clock."""
         for _ in range(rounds):
             await asyncio.gather(
-                *(self._submit(*self._random_command()) for _ in range(self._random.randint(1, 8)))
+                *(self._submit(*self._random_command()) for _ in range(self._random.randint(1, 16)))
             )
             self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
@@ -131,6 +133,7 @@ class RandomHistory:
         result = self.results[position] = await self._bus.submit(envelope)
         if isinstance(result, Rejected):
             return
+        self._mail.note(tenant, command)
         match command:
             case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
@@ -181,8 +184,12 @@ class RandomHistory:
             self._depart,
             self._cancel,
             *([self._administer] * 2),
+            *([self._exchange_mail] * 40),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
+
+    def _exchange_mail(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._mail.command(tenant, caller, ref, self._agent_ids[tenant], self.now)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""

@@ -21,9 +21,9 @@ from tests.support.postgres import PostgresServer
 
 COMMANDS = int(os.environ.get("QUORATE_TWINS_COMMANDS", "1200"))
 SEED = int(os.environ.get("QUORATE_TWINS_SEED", "1"))
-COMMANDS_PER_ROUND = 4.5
-KEYS = 40
-KEYED_SHARE = 0.15
+COMMANDS_PER_ROUND = 8.5
+KEYS = 12
+KEYED_SHARE = 0.3
 REJECTIONS_MIN = 8  # Distinct codes: a history without rejections would prove little.
 
 

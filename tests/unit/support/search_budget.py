@@ -12,9 +12,12 @@ T = TypeVar("T")
 EXAMPLES_FOR_A_PLANTED_BUG_MAX = 900  # A bug that is found ends the search at once.
 
 
-def run_machine(machine: type[RuleBasedStateMachine]) -> None:
-    """Run a state machine as often as the active profile says."""
-    run_state_machine_as_test(machine, settings=settings(suppress_health_check=list(HealthCheck)))
+def run_machine(machine: type[RuleBasedStateMachine], *, steps: int | None = None) -> None:
+    """Run a state machine as often as the active profile says, with at most ``steps`` rules."""
+    profile = settings(suppress_health_check=list(HealthCheck))
+    if steps is not None:
+        profile = settings(profile, stateful_step_count=steps)
+    run_state_machine_as_test(machine, settings=profile)
 
 
 _SEARCH = settings(

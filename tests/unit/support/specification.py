@@ -5,6 +5,7 @@
 * Each command is executed twice: on the complete state of the tenant, and on only what it reads,
   which is all that the log loads. Both outcomes must be equal, and both must note every change,
   because only noted changes are stored.
+  What was changed must be equal too: a change of an instance that was not loaded would replace it.
 * A rejection leaves the state unchanged, except that a lease stores the rejected agents.
 """
 
@@ -27,6 +28,7 @@ from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
+from tests.unit.support.mail_reads import put_mail
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -92,6 +94,7 @@ class Scenario:
         loaded = load_reads(command.reads(), self.tenant_state, at)
         outcome = self._execute(command, at, self.tenant_state)
         assert self._execute(command, at, loaded) == outcome, "it used state that it did not read"
+        _assert_same_changes(loaded, self.tenant_state)
         self.events += [TimedEvent(at=at, event=event) for event in outcome.events]
         return outcome
 
@@ -199,6 +202,7 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
         for agent_id in voters if keys.pop(name, None) else ():
             for lease in complete[LEASES].owned_by(agent_id):
                 part[LEASES].put(lease.id, lease)
+    put_mail(part, complete, keys, now)
     for (agent_id,) in keys.pop("keys_of_agent", []):
         for each in complete[API_KEYS].values():
             if each.agent_id == agent_id and each.revoked_at is None:
@@ -286,6 +290,14 @@ def _apply_with_reactions(
         _apply(reactions, at, tenant_state)
         applied += (event, *reactions)
     return tuple(applied)
+
+
+def _assert_same_changes(loaded: TenantState, complete: TenantState) -> None:
+    """Check that what is stored was computed from what was stored before."""
+    for aggregate in AGGREGATES:
+        if aggregate is not CONSENSUS:  # Votes are loaded without the reasons of others.
+            for id_ in loaded[aggregate].changed:
+                assert loaded[aggregate][id_] == complete[aggregate][id_], "it was not loaded"
 
 
 def _assert_changes_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:
