@@ -16,6 +16,8 @@ from quorate.bench import (
     fan_out,
     flood,
     growth,
+    mail,
+    mailboxes,
     on_postgres,
     over_nats,
     report,
@@ -42,6 +44,10 @@ SCENARIOS = {
     "fan-out": fan_out.fan_out,
     "flood": flood.flood,
     "sdk": round_trip.lease,
+    "send": mail.send,
+    "mail-notification": mail.notification,
+    "mail-load": mail.acquisitions_beside_large,
+    "inbox": mailboxes.inbox,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,
@@ -51,6 +57,7 @@ SCENARIOS = {
 LONG = {
     "live-leases": growth.live_leases,
     "events": growth.events,
+    "large-inbox": mailboxes.large_inbox,
 }
 
 
