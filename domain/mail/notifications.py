@@ -6,12 +6,14 @@ added when a notification of ``BODY_EVENT`` is written, if it is short and still
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from quorate.domain.shared.notifications import Data, Notification, Rule, Rules, ToAgent
 
 # The longest body that a notification contains, in bytes of UTF-8.
 NOTIFIED_BODY_BYTES_MAX = 16 * 1_024
+NAMES_CACHED_MAX = 256
 BODY_EVENT = "MessageDelivered"
 MESSAGE_RECEIVED = "message_received"
 _STATUS = "message_status"
@@ -22,6 +24,7 @@ _RECEIVED = (
 )
 
 
+@lru_cache(maxsize=NAMES_CACHED_MAX)
 def snake(name: str) -> str:
     return _CAPITAL.sub("_", name).lower()
 
@@ -95,7 +98,7 @@ def _reminded(data: Data) -> Sequence[Notification]:
 
 
 RULES: Rules = {
-    BODY_EVENT: Rule(names=(MESSAGE_RECEIVED,), notify=_received),
+    BODY_EVENT: Rule(names=(MESSAGE_RECEIVED,), notify=_received, to="agentId"),
     "MessageRead": _mark("read"),
     "MessageAcknowledged": _mark("acknowledged"),
     "AcknowledgementReminded": Rule(names=("acknowledgement_due",), notify=_reminded),
