@@ -40,6 +40,7 @@ def create_app(
     *,
     public_url: str | None = None,
     asyncapi: Callable[[], dict[str, Any]] = asyncapi_document,
+    large_bodies: LargeBodies | None = None,
 ) -> FastAPI:
     """Register every operation; ``asyncapi`` generates the document of the NATS API."""
     app = QuorateApi(
@@ -51,7 +52,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.public_url = public_url
-    large_bodies = LargeBodies()
+    large_bodies = large_bodies or LargeBodies()
     documents = Documents(app.openapi, asyncapi)
     for operation in ENDPOINTS:
         handler = handler_for(operation, documents if operation in DOCUMENTS else service)
@@ -83,7 +84,8 @@ def create_http_application(
     public_url: str | None = None,
 ) -> ASGIApplication:
     """Build everything that serves HTTP: FastAPI, and in front of it the fast lane and CORS."""
-    app: ASGIApplication = create_app(service, public_url=public_url)
+    large_bodies = LargeBodies()
+    app: ASGIApplication = create_app(service, public_url=public_url, large_bodies=large_bodies)
     if fast_lane:
-        app = create_fast_lane(app, service)
+        app = create_fast_lane(app, service, large_bodies)
     return allow_origins(app, cors_origins)

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from quorate.api.http_admission import HttpAdmission, admission_for
+from quorate.api.large_bodies import LargeBodies
 from quorate.api.registry import handler_for
 from quorate.api.request_reader import known_ids
 from quorate.api.responses import problem_response, reply_response, send_response
 from quorate.application.admission import attempt
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Handler, Reply
-from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.contracts.registry import OPERATIONS
 from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
@@ -32,7 +33,6 @@ class FastOperation:
     def __init__(self, admission: HttpAdmission, handler: Handler) -> None:
         operation = admission.operation
         assert not operation.streams, f"{operation.name} streams: only FastAPI serves streams"
-        assert operation.body_bytes_max <= BODY_BYTES_MAX, f"{operation.name} has large bodies"
         self.operation = operation
         self._admission = admission
         self._handler = handler
@@ -55,8 +55,12 @@ class FastOperation:
         log_entry.record_success(reply.status)
 
     async def _serve(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> Reply:
-        await self._admission.admit(call, scope, repeated)
-        reply = await self._handler(call)
+        reservation = self._admission.reserve(call, scope)
+        try:
+            await self._admission.admit(call, scope, repeated, reservation)
+            reply = await self._handler(call)
+        finally:
+            reservation.release()
         assert isinstance(reply, Reply)
         return reply
 
@@ -98,12 +102,20 @@ class FastLane:
         await self._app(scope, receive, send)
 
 
-def create_fast_lane(app: ASGIApplication, service: Service) -> FastLane:
-    """Put the hot operations of a service in front of its application."""
+def create_fast_lane(
+    app: ASGIApplication, service: Service, large_bodies: LargeBodies | None = None
+) -> FastLane:
+    """Put the hot operations of a service in front of its application.
+
+    ``large_bodies`` counts those of both.
+    """
     hot = [operation for operation in OPERATIONS if operation.hot]
     return FastLane(
         app,
-        [FastOperation(admission_for(service, one), handler_for(one, service)) for one in hot],
+        [
+            FastOperation(admission_for(service, one, large_bodies), handler_for(one, service))
+            for one in hot
+        ],
     )
 
 

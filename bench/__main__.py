@@ -16,7 +16,9 @@ from quorate.bench import (
     fan_out,
     flood,
     growth,
+    mail,
     mail_notifications,
+    mailboxes,
     on_postgres,
     over_nats,
     report,
@@ -44,6 +46,9 @@ SCENARIOS = {
     "fan-out": fan_out.fan_out,
     "flood": flood.flood,
     "sdk": round_trip.lease,
+    "send": mail.send,
+    "mail-load": mail.acquisitions_beside_large,
+    "inbox": mailboxes.inbox,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,
@@ -53,6 +58,7 @@ SCENARIOS = {
 LONG = {
     "live-leases": growth.live_leases,
     "events": growth.events,
+    "large-inbox": mailboxes.large_inbox,
 }
 
 

@@ -25,6 +25,7 @@ class Row:
 
 ECHO = "bare HTTP echo"
 ACQUIRE = "durable acquisitions over HTTP"
+SENDS = "messages to one agent each over HTTP"
 OVER_NATS = "durable acquisitions over NATS"
 JETSTREAM = "JetStream KV create, sync_interval: always"
 ETCD = "etcd gateway: grant + create-if-absent"
@@ -35,6 +36,7 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
     values = {row.name: row.value for row in rows}
     pairs = (
         ("acquisitions / echo (aim 0.5)", ACQUIRE, ECHO),
+        ("messages / acquisitions (aim 0.6)", SENDS, ACQUIRE),
         ("acquisitions / etcd (aim above 1)", ACQUIRE, ETCD),
         ("acquisitions over NATS / JetStream KV (aim above 1)", OVER_NATS, JETSTREAM),
     )

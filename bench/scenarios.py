@@ -6,6 +6,7 @@ import socket
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx2
@@ -143,10 +144,15 @@ async def register(service: BenchService, count: int) -> list[dict[str, str]]:
         return list(await asyncio.gather(*(register_one(number) for number in range(count))))
 
 
-async def load(
-    service: BenchService, script: str, path: str, seconds: float, agents: int
+async def load(  # noqa: PLR0917 - what a load consists of.
+    service: BenchService,
+    script: str,
+    path: str,
+    seconds: float,
+    agents: int,
+    environment: Mapping[str, str] | None = None,
 ) -> wrk.Load:
-    environment = {"KEY": service.key, "AGENTS": str(agents)}
+    environment = {"KEY": service.key, "AGENTS": str(agents), **(environment or {})}
     url = service.url + path
     warm_up = await wrk.run(script, url, 1, {**environment, "RUN": str(next(_RUNS))})
     load = await wrk.run(script, url, seconds, {**environment, "RUN": str(next(_RUNS))})

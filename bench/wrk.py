@@ -33,10 +33,14 @@ def available() -> str | None:
 
 
 async def run(
-    script: str, url: str, seconds: float, environment: Mapping[str, str] | None = None
+    script: str,
+    url: str,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+    connections: int = CONNECTIONS,
 ) -> Load:
     """Load ``url`` with a Lua script of this folder."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s", "--latency"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency"]
     child = await asyncio.create_subprocess_exec(
         *command,
         "-s",

@@ -55,7 +55,7 @@ def public(value: Any) -> Any:  # noqa: ANN401 - whatever facts hold.
 
 def encode(event: Event) -> bytes:
     """Return the event's data as canonical JSON."""
-    return orjson.dumps(_PLANS[type(event)].write(event), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_DATA_WRITERS[type(event)](event), option=orjson.OPT_SORT_KEYS)
 
 
 def decode(type_: str, version: int, data: bytes | str) -> Event:
@@ -101,22 +101,23 @@ def upcast(
     return data
 
 
-class _Plan:
-    """How an event class is encoded, derived once from its annotations."""
+def _compile_writer(event: type[Event]) -> Callable[[Event], dict[str, Any]]:
+    """Compile a function that returns the data of one event class, without fields that are None.
 
-    def __init__(self, event: type[Event]) -> None:
-        hints = get_type_hints(event)
-        self._fields = [
-            (field.name, camel(field.name), _writer(hints[field.name])) for field in fields(event)
-        ]
-
-    def write(self, event: Event) -> dict[str, Any]:
-        data = {}
-        for name, public_name, write in self._fields:
-            value = getattr(event, name)
-            if value is not None:
-                data[public_name] = write(value) if write else value
-        return data
+    A loop over the fields took twice as long.
+    """
+    hints = get_type_hints(event)
+    lines = []
+    for field in fields(event):
+        convert = _WRITERS.get(_kind(hints[field.name]))
+        value = f"{convert}(value)" if convert else "value"
+        member = f"data[{camel(field.name)!r}] = {value}"
+        lines.append(f"    if (value := event.{field.name}) is not None: {member}")
+    names: dict[str, Any] = dict(_WRITE_CONVERTERS)
+    source = ["def write(event):", "    data = {}", *lines, "    return data"]
+    exec("\n".join(source), names)  # noqa: S102 - fixed names only.
+    writer: Callable[[Event], dict[str, Any]] = names["write"]
+    return writer
 
 
 def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
@@ -139,10 +140,6 @@ def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
     source = f"lambda data: event({', '.join(arguments)})"
     reader: Callable[[Mapping[str, Any]], Event] = eval(source, names)  # noqa: S307 - fixed names only.
     return reader
-
-
-def _writer(hint: Any) -> Callable[[Any], Any] | None:  # noqa: ANN401 - a type expression.
-    return _WRITERS.get(_kind(hint))
 
 
 def _kind(hint: Any) -> Any:  # noqa: ANN401 - a type expression.
@@ -173,8 +170,11 @@ _CONVERSIONS: Mapping[Any, str] = {
     ContentRef: "read_refs",
     tuple: "tuple",
 }
-_WRITERS: Mapping[Any, Callable[[Any], Any]] = {Timestamp: iso, ContentRef: _write_refs}
-_PLANS: Mapping[type[Event], _Plan] = {event: _Plan(event) for event in EVENT_TYPES.values()}
+_WRITE_CONVERTERS = {"iso": iso, "write_refs": _write_refs}
+_WRITERS: Mapping[Any, str] = {Timestamp: "iso", ContentRef: "write_refs"}
+_DATA_WRITERS: Mapping[type[Event], Callable[[Event], dict[str, Any]]] = {
+    event: _compile_writer(event) for event in EVENT_TYPES.values()
+}
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     type_: _reader(event) for type_, event in EVENT_TYPES.items()
 }

@@ -28,4 +28,7 @@ class MailService:
     domain_of: Callable[[str], str]
 
     def settings_of(self, tenant: str) -> MailSettings:
-        return changed(self.settings, domain=self.domain_of(tenant))
+        domain = self.domain_of(tenant)
+        if domain == self.settings.domain:
+            return self.settings
+        return changed(self.settings, domain=domain)

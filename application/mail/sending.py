@@ -1,5 +1,6 @@
 """Send messages."""
 
+import re
 import secrets
 
 from quorate.application.execution import Service, problem_of
@@ -17,7 +18,8 @@ from quorate.domain.shared.errors import DomainError
 from quorate.runtime.domain_names import to_a_labels
 
 MESSAGE_ID, THREAD_ID = "msg_", "thr_"
-_LINE_BREAKS = ("\r", "\n", "\u2028", "\u2029", "\x0b", "\x0c", "\x85")
+# Line breaks and control characters; a tab is allowed.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 
 
 def new_mail_id(service: Service, prefix: str) -> str:
@@ -39,12 +41,8 @@ def make_contents(message_id: str, texts: dict[str, str]) -> tuple[Content, ...]
 
 
 def check_subject(subject: str) -> None:
-    if any(mark in subject for mark in _LINE_BREAKS) or not _is_printable(subject):
+    if _UNPRINTABLE.search(subject):
         raise Problem("invalid_request", "subject: it must not contain control characters.")
-
-
-def _is_printable(text: str) -> bool:
-    return all(letter >= " " and letter != "\x7f" for letter in text if letter != "\t")
 
 
 @handles(SEND_MAIL)
@@ -69,7 +67,7 @@ async def send(service: Service, call: Call) -> Reply:
         body=make_contents(message_id, texts),
         settings=settings,
         new_message_id=message_id,
-        new_thread_id=new_mail_id(service, THREAD_ID),
+        new_thread_id=THREAD_ID + message_id.removeprefix(MESSAGE_ID),
         importance=body.importance,
         ack_required=body.ack_required,
         in_reply_to=body.in_reply_to,

@@ -286,6 +286,7 @@ SEND_MAIL = Operation(
         *(SubjectTooLong, MessageNotFound, SendingLimitReached, QuotaExceeded),
     ),
     command=True,
+    hot=True,
     body_bytes_max=SEND_BYTES_MAX,
     **_COMMON,
 )

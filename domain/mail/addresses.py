@@ -7,6 +7,7 @@
   recipient and a lease on it have the same key in every spelling.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -27,6 +28,7 @@ Field: TypeAlias = Literal["to", "cc"]
 TO: Field = "to"
 CC: Field = "cc"
 _AGENT_ID_PREFIX = "agent_"
+_PLAIN = re.compile("[A-Za-z0-9._-]+")
 
 
 @dataclass(eq=False)
@@ -106,4 +108,4 @@ def _internal(text: str, local: str, field: Field, domain: str) -> Recipient:
 
 
 def _is_plain(local: str) -> bool:
-    return local.isascii() and all(letter.isalnum() or letter in "._-" for letter in local)
+    return _PLAIN.fullmatch(local) is not None

@@ -6,6 +6,7 @@ added when a notification of ``BODY_EVENT`` is written, if it is short and still
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from quorate.domain.coordination.send_gate import LEASE_CONFLICT
@@ -13,6 +14,7 @@ from quorate.domain.shared.notifications import Data, Notification, Rule, Rules,
 
 # The longest body that a notification contains, in bytes of UTF-8.
 NOTIFIED_BODY_BYTES_MAX = 16 * 1_024
+NAMES_CACHED_MAX = 256
 BODY_EVENT = "MessageDelivered"
 MESSAGE_RECEIVED = "message_received"
 StatusName: TypeAlias = Literal[
@@ -26,6 +28,7 @@ _RECEIVED = (
 )
 
 
+@lru_cache(maxsize=NAMES_CACHED_MAX)
 def snake(name: str) -> str:
     return _CAPITAL.sub("_", name).lower()
 
@@ -111,7 +114,7 @@ def _reminded(data: Data) -> Sequence[Notification]:
 
 
 RULES: Rules = {
-    BODY_EVENT: Rule(names=(MESSAGE_RECEIVED,), notify=_received),
+    BODY_EVENT: Rule(names=(MESSAGE_RECEIVED,), notify=_received, to="agentId"),
     "MessageRead": _mark("read"),
     "MessageAcknowledged": _mark("acknowledged"),
     "AcknowledgementReminded": Rule(names=("acknowledgement_due",), notify=_reminded),

@@ -125,7 +125,7 @@ class SendMessage:
         replied = self._replied(state, agent)
         account = account_of(state, agent.id, context.now)
         check_sending(account, self.settings.limits.of(account.tier), context.now)
-        size = sum([content.ref.bytes for content in self.body])
+        size = sum([len(content.data) for content in self.body])
         count = state.count("mailbox_bytes")
         quotas.check("mailbox_bytes", count, context.quotas, more=size)
         sent = self._sent(agent, replied, context)

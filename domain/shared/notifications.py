@@ -54,10 +54,15 @@ class Notification:
 
 @record
 class Rule:
-    """The notifications of one type of event, and the names that they may have."""
+    """The notifications of one type of event, and the names that they may have.
+
+    ``to`` names the field with the id of the one agent that each event notifies, where that is so:
+    the recipient is then known without the notification.
+    """
 
     names: tuple[str, ...]
     notify: Callable[[Data], Sequence[Notification]]
+    to: str | None = None
 
 
 Rules: TypeAlias = Mapping[str, Rule]  # By the type of event.
@@ -88,4 +93,7 @@ class NotificationRules:
 
     def recipients(self, type_: str, data: Data) -> frozenset[str]:
         """Return the ids of the agents that an event notifies, or EVERYONE."""
-        return frozenset(one.recipient for one in self.notifications(type_, data))
+        rule = self._rules.get(type_)
+        if rule is not None and rule.to is not None:
+            return frozenset((data[rule.to],))
+        return frozenset([one.recipient for one in self.notifications(type_, data)])

@@ -85,7 +85,13 @@ def _applied(
     id_of: Callable[[Any], str | None],
     evolve: Callable[[Any, Any, Timestamp], Any],
 ) -> Applied:
-    return (aggregate, id_of, evolve, aggregate.phase_of, aggregate.part_of)
+    depends = aggregate.indexes or aggregate.counters or aggregate.owner is not None
+    phase_of = aggregate.phase_of if depends else _only_phase
+    return (aggregate, id_of, evolve, phase_of, aggregate.part_of)
+
+
+def _only_phase(_state: object) -> None:
+    """Return the phase where nothing depends on the state."""
 
 
 class Schema:

@@ -54,7 +54,7 @@ def test_reference_has_the_salted_hash_and_the_size_without_the_salt() -> None:
     ],
 )
 def test_references_are_stored_as_canonical_json_and_read_back(event: Any) -> None:  # noqa: ANN401
-    written = serialization._Plan(type(event)).write(event)
+    written = serialization._compile_writer(type(event))(event)
     data = orjson.dumps(written, option=orjson.OPT_SORT_KEYS)
 
     assert canonical(orjson.loads(data)) == data
