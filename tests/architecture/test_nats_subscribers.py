@@ -24,7 +24,8 @@ from tests.architecture.source_tree import LAYERED, SERVER, layer_of, parse, pat
 
 OPERATIONS = {endpoint.name for endpoint in NATS_OPERATIONS}
 PUBLIC: set[str] = set()  # Subjects that may have a subscriber without tenant and agent.
-COMMAND = re.compile(r"quorate\.{tenant}\.cmd\.{agent_id}\.(\w+)")
+# The document names the id of the sender otherwise: a request may have a field ``agent_id``.
+COMMAND = re.compile(r"quorate\.{tenant}\.cmd\.{(?:agent|sender)_id}\.(\w+)")
 # Methods of FastStream and nats-py that subscribe, and the calls of the server, with the reason.
 SUBSCRIBE = {"subscriber", "subscribe", "subscribe_bind", "pull_subscribe", "pull_subscribe_bind"}
 CALLS = {

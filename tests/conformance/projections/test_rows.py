@@ -32,6 +32,7 @@ from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.mail import domains as mail_domains
 from quorate.projections.state_store import upsert
+from tests.conformance.projections import mail_rows
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
 TENANT = "acme"
@@ -113,6 +114,7 @@ COUNTS: Counts = {
     "open_requests": 26,
     "keys": 27,
     "settings_bytes": 28,
+    "mailbox_bytes": 36,
 }
 HOLDING = ("agent_11", 29)
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
@@ -126,6 +128,20 @@ class Row:
     write: Callable[[Any], tuple[Any, ...]]
     read: Callable[[Any], Any]
     otherwise: Mapping[str, Any]
+
+
+def _of_mail(
+    state: Any,
+    to_row: Any,
+    from_row: Any,
+    otherwise: Mapping[str, Any],
+) -> Row:
+    return Row(
+        state=state,
+        write=lambda one: to_row(TENANT, one.id, one),
+        read=from_row,
+        otherwise=otherwise,
+    )
 
 
 EXAMPLES: Mapping[Table, Row] = {
@@ -211,6 +227,7 @@ EXAMPLES: Mapping[Table, Row] = {
         read=daily_usage.usage_of,
         otherwise={"tenant": TENANT, "owner": "agent_12"},
     ),
+    **{table: _of_mail(*sample) for table, sample in mail_rows.samples(TENANT).items()},
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {
