@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AGENTS, AgentRef, acting, reads_of_agent
+from quorate.domain.identity.agents import (
+    AGENTS,
+    AgentNotFound,
+    AgentRef,
+    acting,
+    find_agent,
+    reads_of_agent,
+)
 from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.settings import TIER_DEFAULT, SendingLimit, Tier
 from quorate.domain.shared.aggregates import Aggregate, Reads
@@ -223,8 +230,26 @@ class SetMailPolicy(AccountCommand):
         ]
 
 
+class OperatorCommand(AccountCommand):
+    """A command of an operator: the agent may be away, or have left without its name removed."""
+
+    __slots__ = ()
+
+    def _account(self, state: TenantState, context: DecisionContext) -> MailAccount:
+        return account_of(state, self._agent_id(state), context.now)
+
+    def _agent_id(self, state: TenantState) -> str:
+        agent = find_agent(state, self.agent)
+        if agent is None or agent.status == "removed":
+            raise AgentNotFound
+        return agent.id
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> MailAccount:
+        return account_of(state, self._agent_id(state), Timestamp(0))
+
+
 @record
-class FreezeSending(AccountCommand):
+class FreezeSending(OperatorCommand):
     caller: Principal
     agent: AgentRef
     detail: str | None = None
@@ -237,7 +262,7 @@ class FreezeSending(AccountCommand):
 
 
 @record
-class ThawSending(AccountCommand):
+class ThawSending(OperatorCommand):
     caller: Principal
     agent: AgentRef
     detail: str | None = None
@@ -250,7 +275,7 @@ class ThawSending(AccountCommand):
 
 
 @record
-class SetMailTier(AccountCommand):
+class SetMailTier(OperatorCommand):
     caller: Principal
     agent: AgentRef
     tier: Tier

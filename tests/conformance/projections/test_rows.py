@@ -131,9 +131,9 @@ class Row:
 
 
 def _of_mail(
-    state: Any,
-    to_row: Any,
-    from_row: Any,
+    state: object,
+    to_row: mail_rows.Write,
+    from_row: Callable[[Any], Any],
     otherwise: Mapping[str, Any],
 ) -> Row:
     return Row(
