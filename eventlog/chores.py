@@ -11,7 +11,7 @@ from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 
-# Whoever makes it bounds how long it holds the lock of the log: commands wait for it.
+# Its author limits how long it holds the lock of the log: commands wait for it.
 Chore: TypeAlias = Callable[[DatabaseTransaction], Awaitable[None]]
 _logger = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class Chores:
     async def run_next(self, log: EventStore) -> bool:
         """Run one; return False if the connection must be opened again."""
         chore, done = self._waiting.popleft()
-        if done.done():  # Nobody waits for it any more.
+        if done.done():  # Its caller waits no more.
             return True
         try:
             async with log.write() as transaction:

@@ -22,7 +22,7 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def live() -> bytes:
-        async with run_history(SqliteDatabase(path), SEED, COMMANDS):
+        async with run_history(SqliteDatabase(path), SEED, COMMANDS, mail=False):
             pass
         return await backup_of(SqliteDatabase(path))
 

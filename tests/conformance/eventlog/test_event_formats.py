@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from quorate.domain.coordination.consensus import ConsensusRequested, VoteCast
 from quorate.domain.coordination.leases import LeaseReleased
 from quorate.domain.identity.agents import AgentRegistered
+from quorate.domain.mail.messages import Attachment
 from quorate.domain.registry import EVENT_TYPES
 from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.contents import ContentRef
@@ -102,6 +103,9 @@ FROM_HINT: Mapping[Any, st.SearchStrategy[Any]] = {
     Timestamp: INSTANTS,
     int: COUNTS,
     tuple[ContentRef, ...]: st.lists(st.builds(ContentRef, bytes=COUNTS), max_size=3).map(tuple),
+    tuple[Attachment, ...]: st.lists(st.dictionaries(NAMES, COUNTS | st.text()), max_size=3).map(
+        tuple
+    ),
     Mapping[str, bool | str]: st.dictionaries(NAMES, st.booleans() | st.text()),
 }
 

@@ -53,7 +53,8 @@ _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 class RandomHistory:
     """Two tenants with agents that execute random commands."""
 
-    def __init__(self, target: Path | Database, seed: int) -> None:
+    def __init__(self, target: Path | Database, seed: int, *, mail: bool = True) -> None:
+        self._mail_weight = 40 if mail else 0
         self.now = NOON
         self.results: list[CommandResult] = []  # In the order of submission.
         self.log = EventStore(SqliteDatabase(target) if isinstance(target, Path) else target)
@@ -184,7 +185,7 @@ class RandomHistory:
             self._depart,
             self._cancel,
             *([self._administer] * 2),
-            *([self._exchange_mail] * 40),
+            *([self._exchange_mail] * self._mail_weight),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 

@@ -50,7 +50,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def record() -> None:
-        async with run_history(SqliteDatabase(path), SEED, COMMANDS):
+        async with run_history(SqliteDatabase(path), SEED, COMMANDS, mail=False):
             pass
 
     asyncio.run(record())

@@ -30,8 +30,8 @@ REJECTIONS_MIN = 8  # Distinct codes: a history without rejections would prove l
 class Twin(RandomHistory):
     """A random history with idempotency keys, some of them used before."""
 
-    def __init__(self, database: Database, seed: int) -> None:
-        super().__init__(database, seed)
+    def __init__(self, database: Database, seed: int, *, mail: bool = True) -> None:
+        super().__init__(database, seed, mail=mail)
         self._keyed = random.Random(seed)
 
     def _idempotency(self, command: Command) -> Idempotency | None:
@@ -54,8 +54,10 @@ class Twin(RandomHistory):
 
 
 @asynccontextmanager
-async def run_history(database: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
-    async with Twin(database, seed) as twin:
+async def run_history(
+    database: Database, seed: int, commands: int, *, mail: bool = True
+) -> AsyncIterator[Twin]:
+    async with Twin(database, seed, mail=mail) as twin:
         await twin.run(round(commands / COMMANDS_PER_ROUND))
         yield twin
 
