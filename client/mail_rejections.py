@@ -1,6 +1,6 @@
 """Rejections of agent mail: one exception class for each problem code, as in rejections.py."""
 
-from quorate.client.errors import ConflictError, NotFoundError, UnauthorizedError
+from quorate.client.errors import ConflictError, NotFoundError
 from quorate.client.rejections import RejectedError
 from quorate.domain.mail.accounts import NotAnAgent, SendingLimitReached
 from quorate.domain.mail.addresses import RecipientInvalid, TooManyRecipients
@@ -10,7 +10,7 @@ from quorate.domain.mail.sending import NotSchedulable, SubjectTooLong
 from quorate.domain.mail.threads import ThreadNotFound
 
 
-class MailboxRequiredError(RejectedError, UnauthorizedError):
+class MailboxRequiredError(RejectedError):
     """The key is not of an agent, so the request must name the agent whose mailbox is meant."""
 
     code = NotAnAgent.code

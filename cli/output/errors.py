@@ -99,6 +99,7 @@ OPERATOR_ADVICE: Mapping[str, str] = {
 }
 # Problems of mail whose exit code differs from that of their status.
 _EXIT_CODES: Mapping[str, int] = {
+    "mailbox_required": USAGE,
     "recipient_invalid": USAGE,
     "too_many_recipients": USAGE,
     "subject_too_long": USAGE,

@@ -52,6 +52,8 @@ class RandomMail:
         self._messages: dict[str, list[str]] = {}
         self._readers: dict[str, list[tuple[str, str]]] = {}  # Message, and name or id of an agent.
         self._sent: dict[str, list[SendMessage]] = {}  # With recipients outside.
+        self._relayed: dict[str, dict[str, Any]] = {}  # The last delivery that was relayed.
+        self._failed: dict[str, dict[str, Any]] = {}
 
     def command(
         self,
@@ -189,8 +191,10 @@ class RandomMail:
                     **which, contact_key=contact.key, agent_id=agent_id
                 )
             case 1 | 2:
+                self._relayed[tenant] = which
                 return delivery_attempts.RecordRelayed(**which, smtp_code=250, detail="ok")
             case 3 | 4 | 5:
+                self._failed[tenant] = which
                 return delivery_attempts.RecordFailure(
                     **which,
                     is_permanent=self._random.random() < 0.3,
@@ -199,14 +203,14 @@ class RandomMail:
                     smtp_code=451,
                 )
             case 6:
-                return delivery_attempts.RecordBounce(**which)
+                return delivery_attempts.RecordBounce(**self._relayed.get(tenant, which))
             case 7:
-                return delivery_attempts.RecordComplaint(**which)
+                return delivery_attempts.RecordComplaint(**self._relayed.get(tenant, which))
             case 8:
                 return delivery_attempts.QueueHeld(**which)
             case _:
                 kinds = (delivery_attempts.RetryDeadLetter, delivery_attempts.DropDeadLetter)
-                return self._random.choice(kinds)(**which)
+                return self._random.choice(kinds)(**self._failed.get(tenant, which))
 
     def _account(self, caller: Principal, ref: AgentRef) -> Command:
         match self._random.randrange(4):

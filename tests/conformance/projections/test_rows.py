@@ -302,8 +302,15 @@ async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path)
     assert found == (HOLDING[0], 20)
 
 
+# Most fields of a message are in one JSON object; the tests above read them back.
 @pytest.mark.parametrize(
-    "table", [t for t in ALL_TABLES if is_dataclass(EXAMPLES[t].state)], ids=table_name
+    "table",
+    [
+        table
+        for table in ALL_TABLES
+        if is_dataclass(EXAMPLES[table].state) and table is not tables.messages
+    ],
+    ids=table_name,
 )
 def test_examples_set_every_field(table: Table) -> None:
     state = EXAMPLES[table].state

@@ -29,7 +29,10 @@ ACROSS_TENANTS = {
     "tenants.tenant": "the id is the tenant",
     "tenants.page": "operators list all tenants",
     "tenants.restricted": "each process knows all suspended tenants and their limits",
-    "overdue.agent": "the deadline scheduler works for all tenants",
+    "contents.insert": "rows carry their tenant",
+    "contents.insert_unindexed": "rows carry their tenant",
+    "mail_domains.labelled": "the first label of a domain tells which tenant receives",
+    "overdue.mail_entry": "the deadline scheduler works for all tenants",
     "overdue.lease": "the deadline scheduler works for all tenants",
     "overdue.consensus": "the deadline scheduler works for all tenants",
 }
