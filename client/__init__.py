@@ -71,7 +71,6 @@ if TYPE_CHECKING:
     from quorate.contracts.coordination.consensus import VoterInfo as VoterInfo
     from quorate.contracts.coordination.leases import HolderInfo as HolderInfo
     from quorate.contracts.coordination.leases import LeaseInfo as LeaseInfo
-    from quorate.contracts.coordination.send_gate import SendReason as SendReason
     from quorate.contracts.coordination.send_gate import SendVerdict as SendVerdict
     from quorate.contracts.event_log import EventInfo as EventInfo
     from quorate.contracts.event_log import EventsInfo as EventsInfo
@@ -146,7 +145,7 @@ _NAMES_BY_MODULE = {
     "quorate.client.results": ("Notification", "NotificationPage"),
     "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo", "VoterInfo"),
     "quorate.contracts.coordination.leases": ("HolderInfo", "LeaseInfo"),
-    "quorate.contracts.coordination.send_gate": ("SendReason", "SendVerdict"),
+    "quorate.contracts.coordination.send_gate": ("SendVerdict",),
     "quorate.contracts.event_log": ("EventInfo", "EventsInfo"),
     "quorate.contracts.mail.mailbox": ("AccountInfo", "PolicyInfo"),
     "quorate.contracts.mail.messages": ("MailMessage", "SentInfo", "ThreadPage"),

@@ -157,7 +157,7 @@ def _agent(api: ApiClient, acting_agent: AgentRef) -> str | None:
     key = api.call(requests.get_own_key())
     if key.role in {"admin", "mail"}:
         raise Failure(
-            f"A key of role {key.role} cannot read the log of a tenant: use a tenant key",
+            f"The {key.role} key cannot read the log of a tenant: use a tenant key",
             UNAUTHORIZED,
         )
     return key.agent_id

@@ -31,7 +31,6 @@ from quorate.client import (
     PolicyInfo,
     QuorateError,
     RejectedError,
-    SendReason,
     SendVerdict,
     SentInfo,
     TaskFailedError,
@@ -42,6 +41,7 @@ from quorate.client import (
     VoteInfo,
 )
 from quorate.contracts.coordination.leases import GET_LEASE, LIST_LEASES, LeasesQuery
+from quorate.contracts.coordination.send_gate import SendReason
 from quorate.contracts.identity.agents import GET_AGENT
 
 

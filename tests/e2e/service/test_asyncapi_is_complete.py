@@ -43,6 +43,9 @@ async def test_every_notification_matches_its_description(
         cancelled = await ann.propose(ann.id)
         path = f"/v1/agent/coordination/consensus/{cancelled['id']}/cancel"
         await ann.request("POST", path, {"agentId": ann.id})
+        mailbox = (await ann.request("GET", "/email/account")).json()["email_address"]
+        unknown = f"unknown@{mailbox.partition('@')[2]}"
+        await bob.request("POST", "/email/send", {"to": [mailbox, unknown], "subject": "Hello"})
         leaver = await tenant.create_agent("leaver")
         await leaver.request("POST", "/v1/agent/deregister", {"agentId": leaver.id})
         for name in (
@@ -57,8 +60,9 @@ async def test_every_notification_matches_its_description(
         for name, one in ann_client.document.all["operations"].items()
         if one["action"] == "send" and "agent" in one["x-quorate-roles"]
     }
-    assert silent.id in {one["data"]["agentId"] for one in ann_client.received}
-    assert ann_client.names() | bob_client.names() == published
+    assert silent.id in {one["data"].get("agentId") for one in ann_client.received}
+    # It takes at least half an hour: tests/conformance/projections/test_mail_notifications.py.
+    assert ann_client.names() | bob_client.names() == published - {"acknowledgement_due"}
 
 
 async def test_log_events_match_their_description(
