@@ -5,6 +5,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from quorate.api.routes import ENDPOINTS
+from quorate.application.mail.relay_metrics import OUTCOMES
 from quorate.contracts.problems import KINDS
 from quorate.eventlog.serialization import VERSIONS
 from tests.e2e.service.event_stream import follow_events
@@ -120,7 +121,7 @@ async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant:
     known = {
         "transport": {"http", "nats"},
         "operation": {"none", "unread", *(endpoint.name for endpoint in ENDPOINTS)},
-        "outcome": {"ok", "done", "replayed", "accepted", "refused", *KINDS},
+        "outcome": {"ok", "done", "replayed", "accepted", "refused", *KINDS, *OUTCOMES},
         "status": {"200", *(str(kind.status) for kind in KINDS.values())},
         "type": set(VERSIONS),
         "state": {"waiting", "following", "stopped", "unavailable"},

@@ -32,11 +32,11 @@ ONE_SECOND = 1 / 60  # In minutes.
 RIVALS = 8
 COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
 FROM_TEXT = re.compile(
-    r", unable to parse string as an? \w+"
-)  # Over HTTP, query numbers are parsed from text.
+    r", unable to (?:parse string as an? \w+|interpret input)"
+)  # Over HTTP, numbers and booleans of a query are parsed from text.
 VARYING = re.compile(
-    r"tenant-\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z"
+    r"tenant(?:\*\*)?-(?:\*\*)?\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z|(?:msg|thr)_[0-9a-f]{32}"
 )
 
 
@@ -152,6 +152,9 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
         *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
+        *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
+        *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
+        *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
     }
 
 

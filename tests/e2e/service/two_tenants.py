@@ -178,8 +178,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         ),
         lambda _: {},
     ),
-    "setMailPolicy": lambda side: {
-        "agent_id": side.agent.id,
+    "setMailPolicy": lambda _: {
         "mode": "open",
         "block": ["spam@example.com"],
     },
@@ -200,7 +199,7 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
                 "listSentMail",
                 "getMailAccount",
                 "getMailPolicy",
-                "deleteMessage",
+                *("deleteMessage", "setMailPolicy"),
             ),
             *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
         ),
@@ -300,7 +299,7 @@ class EndpointRequest:
         """Return the same request as one NATS message, with numbers as numbers."""
         numbers = {name: _read(value) for name, value in self.query.items()}
         ids = {json_name(self.endpoint, name): value for name, value in self.path.items()}
-        return {**(self.body or {}), **numbers, **ids}
+        return {**numbers, **(self.body or {}), **ids}  # As over HTTP, the body has precedence.
 
     async def send_as(
         self, caller: Caller, more: Mapping[str, str] | None = None
