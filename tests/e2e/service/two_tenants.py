@@ -132,6 +132,7 @@ SAME_AGENT = (
 NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
+MAIL_IDS = {"inReplyTo", "threadId"}  # They name no agent: unknown ones are not found.
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
@@ -184,7 +185,11 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
-    "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
+    "requestSend": lambda side: {
+        "agentId": side.agent.id,
+        "contactEmail": side.contact,
+        "payload": {"subject": "Hello", "text": "Hi"},  # With it, ``threadId`` has a meaning.
+    },
 }
 # Queries in which a tenant key must name the agent.
 QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
