@@ -19,9 +19,9 @@ from tests.e2e.service.service_process import Json
 from tests.e2e.service.two_tenants import (
     BODIES,
     FIELDS,
+    MAIL_IDS,
     NAME_ASSIGNMENTS,
     NON_IDENTIFYING_FIELDS,
-    MAIL_IDS,
     OK,
     PATHS,
     PRIVATE,

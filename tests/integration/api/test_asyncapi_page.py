@@ -20,7 +20,7 @@ from tests.integration.api.raw_clients import RunningService, run_service
 FOLDER = STATIC / "asyncapi"
 PAGE = asyncapi_page().decode()
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-RENDER_SECONDS_MAX = 90
+RENDER_SECONDS_MAX = 180
 
 
 @pytest.fixture(scope="module")

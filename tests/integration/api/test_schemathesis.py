@@ -67,8 +67,13 @@ LEASES = [f"lease-{number}" for number in range(len(CONTACTS))]
 REQUESTS = [f"request-{number}" for number in range(5)]
 KEYS = [f"key-{number}" for number in range(KEYS_MAX)]
 ENDING = {"releaseLease", "revokeKey", "rotateKey"}  # These get unknown ids only.
-KNOWN_VALUES = {
+KNOWN_VALUES: dict[str, list[Any]] = {
     "tenantId": ["default"],
+    "tenant_id": ["default"],
+    "agent_id": AGENTS,
+    "agent_name": NAMES,
+    "to": [["ann@agents.localhost"], ["kim@example.com", "Bob@agents.localhost"]],
+    "cc": [[], ["c@example.com"]],
     "agentName": NAMES,
     "proposerAgent": NAMES,
     "agentId": AGENTS,
@@ -80,7 +85,12 @@ KNOWN_VALUES = {
 }
 # Agents of their own for the operations that end one, and fields that would give conflicts only.
 ENDING_AGENTS = {"deregister": "agent-leaving", "removeAgent": "agent-left"}
-UNUSED_FIELDS = {"holder", "incarnation", "onlyIfIdle"}
+UNUSED_FIELDS = {"holder", "incarnation", "onlyIfIdle", "in_reply_to", "lease_fence"}
+
+
+@schemathesis.serializer("message/rfc822")
+def write_raw_message(_context: Any, value: Any) -> bytes:  # noqa: ANN401 - generated.
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
 
 
 # -- Documents ---------------------------------------------------------------

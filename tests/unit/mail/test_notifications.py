@@ -73,6 +73,11 @@ def test_recipient_learns_of_a_message() -> None:
     ]
 
 
+def marked(status: str) -> dict[str, Any]:
+    absent = dict.fromkeys(("address", "reason", "detail"))
+    return {"status": status, "message_id": "msg_1", "by_agent_id": id_of("bob"), **absent}
+
+
 def test_sender_learns_of_marks_if_it_asked() -> None:
     scenario = agents_with_mail("ann", "bob")
     run(scenario, mail("ann", "bob", ack_required=True))
@@ -81,7 +86,7 @@ def test_sender_learns_of_marks_if_it_asked() -> None:
         (
             id_of("ann"),
             "message_status",
-            {"status": status, "message_id": "msg_1", "by_agent_id": id_of("bob")},
+            marked(status),
         )
         for status in ("read", "acknowledged")
     ]
@@ -104,7 +109,7 @@ def test_missing_acknowledgement_is_notified_to_the_reader_then_to_the_sender() 
     assert notified(first, "AcknowledgementReminded") == [
         (id_of("bob"), "acknowledgement_due", reminder)
     ]
-    overdue = {"status": "ack_overdue", "message_id": "msg_1", "by_agent_id": id_of("bob")}
+    overdue = marked("ack_overdue")
     assert notified(second, "AcknowledgementOverdue") == [(id_of("ann"), "message_status", overdue)]
 
 

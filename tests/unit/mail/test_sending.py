@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from quorate.domain.identity.agent_departures import RemoveAgent
 from quorate.domain.mail.addresses import TooManyRecipients
 from quorate.domain.mail.deliveries import (
     DELIVERIES,
@@ -88,10 +89,17 @@ def test_agent_that_is_named_twice_receives_the_message_once() -> None:
     assert account_in(scenario, "bob").unread == 1
 
 
-@pytest.mark.parametrize("name", ["nobody", "gone", "agent_nobody"])
-def test_address_without_an_agent_bounces_at_once(name: str) -> None:
+def test_agent_that_deregistered_receives_mail() -> None:
     scenario = agents_with_mail("ann", "gone")
     scenario.execute(deregister("gone"), NOON)
+    assert scenario.execute(mail("ann", "gone"), NOON).result.status == "delivered"
+
+
+@pytest.mark.parametrize("name", ["nobody", "removed", "agent_nobody"])
+def test_address_without_an_agent_bounces_at_once(name: str) -> None:
+    scenario = agents_with_mail("ann", "removed")
+    scenario.execute(deregister("removed"), NOON)
+    scenario.execute(RemoveAgent(agent_id=id_of("removed")), NOON)
     outcome = scenario.execute(mail("ann", name), NOON)
 
     refused = outcome.events[-1]
