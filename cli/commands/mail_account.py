@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.mail.mailbox import open_mailbox
+from quorate.cli.mailbox.messages import open_mailbox
 from quorate.cli.options import agent_options, json_option, quiet_option, service_options
 from quorate.cli.output.console import format_time, print_details, print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES

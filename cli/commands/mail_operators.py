@@ -14,8 +14,8 @@ from quorate.cli.commands.keys import operator_option, tenant_option
 from quorate.cli.commands.mail_account import print_account
 from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, agent_ref, resolve_target
-from quorate.cli.mail.mailbox import MESSAGE_ID_PREFIX
-from quorate.cli.mail.requests import NO_AGENT, mail_request
+from quorate.cli.mailbox.messages import MESSAGE_ID_PREFIX
+from quorate.cli.mailbox.requests import NO_AGENT, mail_request
 from quorate.cli.options import json_option, limit_option, quiet_option, service_options
 from quorate.cli.output.console import (
     format_table_time,

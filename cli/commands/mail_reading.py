@@ -8,13 +8,13 @@ import click
 
 from quorate.cli.connection.api import CALL_TIMEOUT_SECONDS
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.mail.display import (
+from quorate.cli.mailbox.display import (
     print_message,
     print_messages,
     print_more,
     print_thread,
 )
-from quorate.cli.mail.mailbox import Mailbox, open_mailbox
+from quorate.cli.mailbox.messages import Mailbox, open_mailbox
 from quorate.cli.options import agent_options, json_option, quiet_option, service_options
 from quorate.cli.output.console import print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES

@@ -12,8 +12,8 @@ from quorate.cli.commands.mail_reading import (
     sender_option,
 )
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.mail.display import print_found, print_more
-from quorate.cli.mail.mailbox import open_mailbox
+from quorate.cli.mailbox.display import print_found, print_more
+from quorate.cli.mailbox.messages import open_mailbox
 from quorate.cli.options import agent_options, json_option, quiet_option, service_options
 from quorate.cli.output.console import print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES

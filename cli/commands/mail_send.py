@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.mail.mailbox import Mailbox, open_mailbox
+from quorate.cli.mailbox.messages import Mailbox, open_mailbox
 from quorate.cli.options import agent_options, json_option, quiet_option, service_options
 from quorate.cli.output.console import print_hint, print_json, print_line
 from quorate.cli.output.errors import CONFLICT, EXIT_CODES, NOT_FOUND

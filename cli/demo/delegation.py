@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from quorate.cli.mail.requests import mail_request
+from quorate.cli.mailbox.requests import mail_request
 from quorate.client import AsyncClient
 from quorate.contracts.mail.mailbox import GET_ACCOUNT
 from quorate.contracts.mail.messages import GET_MESSAGE, SEND_MAIL, SentInfo

@@ -25,8 +25,14 @@ from tests.support.paths import ROOT
 # Layers that a layer may import inside functions, so that only commands that need them load them.
 LAZY_IMPORTS = {"cli": SERVER}
 # Contexts may use ``identity`` and ``shared``. Anything else is listed here, with its direction.
-CONTEXTS = {"identity", "coordination"}
-CONTEXTS_BELOW = {"identity": set[str](), "coordination": {"identity"}}
+CONTEXTS = {"identity", "coordination", "mail"}
+CONTEXTS_BELOW = {
+    "identity": set[str](),
+    "coordination": {"identity"},
+    "mail": {"identity", "coordination"},
+}
+# A request to the send gate may carry a message, which is sent in the transaction of the decision.
+SENDING_GATE = {"contracts/coordination/send_gate.py", "application/coordination/send_gate.py"}
 # Layers in which a context has a folder, and files that join contexts.
 LAYERS_WITH_CONTEXTS = {"domain", "contracts", "projections", "application"}
 
@@ -80,7 +86,20 @@ def test_context_imports_only_contexts_below(path: Path) -> None:
     assert own is not None
     used = {context_of(module) for module in imported_modules(path)} - {None, own}
 
-    assert used <= CONTEXTS_BELOW[own]
+    more = {"mail"} if path.relative_to(ROOT).as_posix() in SENDING_GATE else set()
+    assert used <= CONTEXTS_BELOW[own] | more
+
+
+def test_rules_of_mail_use_the_send_gate_only() -> None:
+    """The rules of mail know of coordination only whether a contact may be written to."""
+    used = {
+        module
+        for path in (ROOT / "domain" / "mail").glob("*.py")
+        for module in imported_modules(path)
+        if module.startswith("quorate.domain.coordination")
+    }
+
+    assert used == {"quorate.domain.coordination.send_gate"}
 
 
 def test_contexts_have_the_same_folders_in_each_layer() -> None:

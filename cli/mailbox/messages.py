@@ -13,7 +13,7 @@ import click
 from quorate.cli.commands.agents import NO_AGENT_NAMED, advice_for
 from quorate.cli.connection.api import CALL_TIMEOUT_SECONDS, ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve_target
-from quorate.cli.mail.requests import mail_request
+from quorate.cli.mailbox.requests import mail_request
 from quorate.cli.output.errors import NOT_FOUND, Failure
 from quorate.domain.identity.agents import AgentRef
 

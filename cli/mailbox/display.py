@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from quorate.cli.mail.mailbox import short_id
+from quorate.cli.mailbox.messages import short_id
 from quorate.cli.output.console import (
     WIDE,
     format_table_time,
