@@ -66,6 +66,14 @@ AGENTS = [f"agent-{number}" for number in range(len(NAMES))]
 LEASES = [f"lease-{number}" for number in range(len(CONTACTS))]
 REQUESTS = [f"request-{number}" for number in range(5)]
 KEYS = [f"key-{number}" for number in range(KEYS_MAX)]
+MESSAGES = [f"message-{number}" for number in range(3)]
+THREADS = [f"thread-{number}" for number in range(3)]
+DELIVERIES = [f"delivery-{number}" for number in range(3)]
+# Their keys or bodies are not generated: test_mail_domains.py and test_inbound_mail.py.
+NOT_GENERATED = {
+    "POST /email/inbound",
+    *(f"{method} /v1/tenants/{{tenantId}}/mail-domain" for method in ("GET", "PUT")),
+}
 ENDING = {"releaseLease", "revokeKey", "rotateKey"}  # These get unknown ids only.
 KNOWN_VALUES: dict[str, list[Any]] = {
     "tenantId": ["default"],
@@ -74,6 +82,9 @@ KNOWN_VALUES: dict[str, list[Any]] = {
     "agent_name": NAMES,
     "to": [["ann@agents.localhost"], ["kim@example.com", "Bob@agents.localhost"]],
     "cc": [[], ["c@example.com"]],
+    "message_id": MESSAGES,
+    "thread_id": THREADS,
+    "delivery_id": DELIVERIES,
     "agentName": NAMES,
     "proposerAgent": NAMES,
     "agentId": AGENTS,
@@ -183,7 +194,20 @@ def ids(service: RunningService) -> dict[str, str]:
             for request in REQUESTS
         },
         **{key: create("/v1/keys", role="auditor") for key in KEYS},
+        **_messages(service),
     }
+
+
+def _messages(service: RunningService) -> dict[str, str]:
+    """Send messages of one agent to all agents and to a person."""
+    found: dict[str, str] = {}
+    addresses = [f"{name}@agents.localhost" for name in NAMES]
+    for names in zip(MESSAGES, THREADS, DELIVERIES, strict=True):
+        body = {"agent_name": NAMES[0], "to": ["kim@example.com", *addresses]}
+        sent = service.request("POST", "/email/send", body).json
+        message_id = str(sent["message_id"])
+        found |= dict(zip(names, (message_id, sent["thread_id"], f"{message_id}.0"), strict=True))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +269,8 @@ def tenant_request(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see lo
         for sent in (case.query, case.body):
             if isinstance(sent, dict) and {"agentId", "agentName"} <= sent.keys():
                 del sent["agentName"]  # An id and a name of different agents always give 404.
+            if isinstance(sent, dict) and {"agent_id", "agent_name"} <= sent.keys():
+                del sent["agent_name"]
         check(case, service, service.key, session)
 
     return test  # type: ignore[no-any-return]
@@ -305,5 +331,6 @@ def test_every_endpoint_was_exercised(
         pytest.skip("only some of the tests were selected")
     labels = {operation.ok().label for operation in FULL_SCHEMA.get_all_operations()}
     found = statuses(service)
-    assert labels == {label for label, status in found if status == 200}
+    served = {label for label, status in found if status == 200}
+    assert labels - NOT_GENERATED == served - NOT_GENERATED
     assert {200, 400, 401, 403, 404, 405, 409, 415, 422} <= {status for _, status in found}
