@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Select, bindparam, func, select, union
 from quorate.domain.identity.agents import AgentRef, name_key
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.records import record
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_HOUR, Timestamp
 from quorate.eventlog import pages
 from quorate.eventlog.event_store import EventStore, Gap, Heads, OldestEvent, event_from_row
 from quorate.eventlog.pages import PageBuilder
@@ -24,7 +24,6 @@ from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 from quorate.projections.mail.notified_bodies import NotifiedBodies, size_of_body
 from quorate.projections.tables import agents, notices
 
-MILLISECONDS_PER_HOUR = 3_600_000
 ENVELOPE_BYTES = 300  # Of a notification, around the data of its event.
 
 

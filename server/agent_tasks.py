@@ -11,7 +11,11 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from quorate.domain.identity.principals import SYSTEM_ACTOR
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import (
+    MILLISECONDS_PER_HOUR,
+    MILLISECONDS_PER_SECOND,
+    Timestamp,
+)
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -20,8 +24,6 @@ from quorate.projections.agent_overviews import AgentOverviews, InactiveAgent
 
 CHECK_SECONDS = 60.0
 CHECKS_BETWEEN_WARNINGS = 60  # The same finding is logged again after this many checks.
-MILLISECONDS_PER_SECOND = 1_000
-MILLISECONDS_PER_HOUR = 3_600_000
 _logger = structlog.get_logger(__name__)
 
 

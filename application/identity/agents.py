@@ -35,10 +35,8 @@ from quorate.domain.identity.agents import (
     HeartbeatResult,
     RegisterAgent,
 )
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.projections.queries import AgentRow
-
-MILLISECONDS_PER_SECOND = 1_000
 
 
 def _window_seconds(agent: Agent) -> float | None:

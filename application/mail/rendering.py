@@ -7,7 +7,6 @@ from quorate.contracts.mail.mailbox import (
     LimitUse,
     MarksInfo,
     PolicyInfo,
-    RateLimits,
 )
 from quorate.contracts.mail.messages import (
     AttachmentInfo,
@@ -29,8 +28,6 @@ from quorate.domain.mail.settings import MailSettings, SendingLimit
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.mail.queries import MailRow, MailRows, Range
-
-NOT_SHOWN = "attachment"
 
 render_marks = renderer(MarksInfo, Marks)
 render_policy = renderer(PolicyInfo, MailPolicy)
@@ -197,7 +194,6 @@ _render_limit = renderer(LimitUse, _Used)
 def _rate_limits(use: SendingUse, limit: SendingLimit) -> Json:
     hourly = _limit(use.hourly, limit.hourly, use.hourly_resets_at)
     daily = _limit(use.daily, limit.daily, use.daily_resets_at)
-    assert RateLimits.model_fields.keys() == {"hourly", "daily"}
     return {"hourly": hourly, "daily": daily}
 
 

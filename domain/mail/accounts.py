@@ -27,10 +27,13 @@ from quorate.domain.shared.aggregates import Aggregate, Reads
 from quorate.domain.shared.errors import Invalid, LimitReached
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
-from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
+from quorate.domain.shared.timestamps import (
+    MILLISECONDS_PER_DAY,
+    MILLISECONDS_PER_HOUR,
+    MILLISECONDS_PER_SECOND,
+    Timestamp,
+)
 
-MILLISECONDS_PER_HOUR = 3_600_000
-MILLISECONDS_PER_DAY = 86_400_000
 REPUTATION_WINDOW = 100
 REPUTATION_OUTCOMES_MIN = 10
 REPUTATION_MIN = 0.5

@@ -8,7 +8,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from quorate.domain.coordination.send_gate import find_block, reads_of_contact
+from quorate.domain.coordination.send_gate import reads_of_contact
 from quorate.domain.identity.agents import AGENTS
 from quorate.domain.mail.accounts import (
     BAD,
@@ -24,7 +24,6 @@ from quorate.domain.mail.deliveries import (
     Delivery,
     DeliveryNotFound,
     Event,
-    MessageBlocked,
     MessageBounced,
     MessageDeadLettered,
     MessageDeferred,
@@ -32,20 +31,24 @@ from quorate.domain.mail.deliveries import (
     MessageRelayed,
     NotADeadLetter,
 )
+from quorate.domain.mail.message_gate import find_message_block
 from quorate.domain.mail.messages import MESSAGE_HEADER, MESSAGES
 from quorate.domain.mail.settings import RetryPolicy
+from quorate.domain.mail.threads import THREAD_OF_MESSAGE
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
-from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
+from quorate.domain.shared.timestamps import (
+    MILLISECONDS_PER_HOUR,
+    MILLISECONDS_PER_SECOND,
+    Timestamp,
+)
 
-MILLISECONDS_PER_HOUR = 3_600_000
 DETAIL_LENGTH_MAX = 500
 DOUBLINGS_MAX = 32
 JITTER_SHARE = 0.2
 # Reads of what belongs to a delivery or a message.
 ACCOUNT_OF_DELIVERY = "mail_account.delivery"
-THREAD_OF_MESSAGE = "mail_thread.message"
 
 # -- Commands of the relay ---------------------------------------------------
 
@@ -106,31 +109,13 @@ class BeginDelivery(DeliveryCommand):
             return []
         agent = state[AGENTS].get(delivery.agent_id)
         name = agent.name if agent is not None else delivery.agent_id
-        block = find_block(state, delivery.agent_id, delivery.contact_key, delivery.fence)
-        if block is not None:
-            return [
-                MessageBlocked(
-                    **_of(delivery),
-                    thread_id=delivery.thread_id,
-                    contact_key=delivery.contact_key,
-                    agent_name=name,
-                    reason=block.reason,
-                    holder_id=block.holder_id,
-                    holder_name=block.holder_name,
-                    expires_at=block.expires_at,
-                )
-            ]
-        if account_of(state, delivery.agent_id, context.now).frozen_at is not None:
-            return [
-                MessageBlocked(
-                    **_of(delivery),
-                    thread_id=delivery.thread_id,
-                    contact_key=delivery.contact_key,
-                    agent_name=name,
-                    reason="sending_frozen",
-                )
-            ]
-        return []
+        queued = {
+            **_of(delivery),
+            "thread_id": delivery.thread_id,
+            "contact_key": delivery.contact_key,
+        }
+        block = find_message_block(state, context.now, queued, name, delivery.fence)
+        return [] if block is None else [block]
 
 
 @record

@@ -11,8 +11,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, TypeAlias
 
-from quorate.domain.identity.agents import AGENTS, Agent, name_key
-from quorate.domain.mail.accounts import MAIL_ACCOUNTS, account_of
+from quorate.domain.identity.agents import Agent
+from quorate.domain.mail.accounts import account_of
 from quorate.domain.mail.addresses import Recipient
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES, MessageDelivered, entry_id
 from quorate.domain.mail.messages import (
@@ -24,10 +24,10 @@ from quorate.domain.mail.messages import (
     Message,
     MessageReceived,
 )
-from quorate.domain.mail.sending import THREAD_OF_MESSAGE, delivered, find_recipient
+from quorate.domain.mail.sending import delivered, find_recipient, reads_of_recipient
 from quorate.domain.mail.settings import MailSettings
 from quorate.domain.mail.subjects import parse_subject
-from quorate.domain.mail.threads import MAIL_THREADS, PARTICIPANTS_MAX
+from quorate.domain.mail.threads import MAIL_THREADS, PARTICIPANTS_MAX, THREAD_OF_MESSAGE
 from quorate.domain.shared import quotas
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.contents import Content
@@ -35,7 +35,6 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 
-MILLISECONDS_PER_DAY = 86_400_000
 RejectionReason: TypeAlias = Literal["no_such_agent", "contact_blocked", "mailbox_full"]
 
 
@@ -64,11 +63,7 @@ class _Receiving:
     def _reads_of_recipients(self) -> list[Any]:
         found: list[Any] = [quotas.COUNTS]
         for one in self.recipients:
-            assert one.local is not None
-            for aggregate in (AGENTS, MAIL_ACCOUNTS):
-                found += aggregate.by("name", name_key(one.local))
-                if one.agent_id is not None:
-                    found += aggregate.by("id", one.agent_id)
+            found += reads_of_recipient(one)
         return found
 
     def _readers(
@@ -142,9 +137,6 @@ class ReceiveMessage(_Receiving):
             return []
         thread_id, in_reply_to = self._thread(state, readers)
         topic = parse_subject(self.subject)
-        days, erase_at = self.settings.retention_days, None
-        if days:
-            erase_at = Timestamp(context.now + round(days * MILLISECONDS_PER_DAY))
         received = MessageReceived(
             message_id=self.new_message_id,
             thread_id=thread_id,
@@ -159,7 +151,7 @@ class ReceiveMessage(_Receiving):
             level=topic.level,
             in_reply_to=in_reply_to,
             importance=self.importance,
-            erase_at=erase_at,
+            erase_at=self.settings.erase_at(context.now),
             rfc_message_id=self.rfc_message_id,
             attachments=self.attachments,
         )

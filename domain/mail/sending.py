@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorate.domain.coordination.send_gate import find_block, reads_of_contact
+from quorate.domain.coordination.send_gate import reads_of_contact
 from quorate.domain.identity.agents import (
     AGENTS,
     Agent,
@@ -29,8 +29,6 @@ from quorate.domain.mail.deliveries import (
     CONTACT_BLOCKED,
     NO_RELAY,
     NO_SUCH_AGENT,
-    SENDING_FROZEN,
-    MessageBlocked,
     MessageHeld,
     MessageQueued,
     MessageRefused,
@@ -38,6 +36,7 @@ from quorate.domain.mail.deliveries import (
     delivery_id,
 )
 from quorate.domain.mail.mailbox_entries import MessageDelivered
+from quorate.domain.mail.message_gate import find_message_block
 from quorate.domain.mail.messages import (
     MESSAGE_HEADER,
     MESSAGES,
@@ -49,18 +48,14 @@ from quorate.domain.mail.messages import (
 )
 from quorate.domain.mail.settings import MailSettings
 from quorate.domain.mail.subjects import parse_subject
-from quorate.domain.mail.threads import MAIL_THREADS, check_participants
+from quorate.domain.mail.threads import MAIL_THREADS, THREAD_OF_MESSAGE, check_participants
 from quorate.domain.shared import quotas
-from quorate.domain.shared.aggregates import Reads
+from quorate.domain.shared.aggregates import Read, Reads
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.errors import Invalid
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-
-MILLISECONDS_PER_DAY = 86_400_000
-# A read of the thread of a message.
-THREAD_OF_MESSAGE = "mail_thread.message"
 
 
 @dataclass(eq=False)
@@ -109,11 +104,7 @@ class SendMessage:
             if one.contact is not None:
                 found += reads_of_contact(one.contact.key)
                 continue
-            assert one.local is not None
-            for aggregate in (AGENTS, MAIL_ACCOUNTS):
-                found += aggregate.by("name", name_key(one.local))
-                if one.agent_id is not None:
-                    found += aggregate.by("id", one.agent_id)
+            found += reads_of_recipient(one)
         if self.in_reply_to is not None:
             found += [(MESSAGE_HEADER, self.in_reply_to), (THREAD_OF_MESSAGE, self.in_reply_to)]
         return tuple(found)
@@ -153,9 +144,6 @@ class SendMessage:
 
     def _sent(self, agent: Agent, replied: Message | None, context: DecisionContext) -> MessageSent:
         topic = parse_subject(self.subject)
-        days, erase_at = self.settings.retention_days, None
-        if days:
-            erase_at = Timestamp(context.now + round(days * MILLISECONDS_PER_DAY))
         return MessageSent(
             message_id=self.new_message_id,
             thread_id=self.new_thread_id if replied is None else replied.thread_id,
@@ -177,7 +165,7 @@ class SendMessage:
             scheduled_at=self.scheduled_at,
             send_reason=self.send_reason,
             template_id=self.template_id,
-            erase_at=erase_at,
+            erase_at=self.settings.erase_at(context.now),
         )
 
     def _deliver(  # noqa: PLR0917 - what the delivery of one recipient depends on.
@@ -199,18 +187,9 @@ class SendMessage:
             "thread_id": sent.thread_id,
             "contact_key": recipient.contact.key,
         }
-        block = find_block(state, agent.id, recipient.contact.key, self.fence)
+        block = find_message_block(state, context.now, its_delivery, agent.name, self.fence)
         if block is not None:
-            return MessageBlocked(
-                **its_delivery,
-                agent_name=agent.name,
-                reason=block.reason,
-                holder_id=block.holder_id,
-                holder_name=block.holder_name,
-                expires_at=block.expires_at,
-            )
-        if account_of(state, agent.id, context.now).frozen_at is not None:
-            return MessageBlocked(**its_delivery, agent_name=agent.name, reason=SENDING_FROZEN)
+            return block
         if not self.settings.has_relay:
             return MessageHeld(**its_delivery, reason=NO_RELAY, fence=self.fence)
         at = Timestamp(max(context.now, self.scheduled_at or context.now))
@@ -256,6 +235,17 @@ class SendMessage:
 
     def result(self, state: TenantState, _events: Sequence[Any]) -> Message:
         return state[MESSAGES][self.new_message_id]
+
+
+def reads_of_recipient(recipient: Recipient) -> Reads:
+    """Read the agent that an address may name, and its account."""
+    assert recipient.local is not None
+    found: list[Read] = []
+    for aggregate in (AGENTS, MAIL_ACCOUNTS):
+        found += aggregate.by("name", name_key(recipient.local))
+        if recipient.agent_id is not None:
+            found += aggregate.by("id", recipient.agent_id)
+    return tuple(found)
 
 
 def find_recipient(state: TenantState, recipient: Recipient) -> Agent | None:

@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias, get_args
 
 from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_DAY, Timestamp
 
 Tier: TypeAlias = Literal["provisional", "active", "trusted"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -57,3 +58,9 @@ class MailSettings:
     limits: SendingLimits = LIMITS_DEFAULT
     ack_minutes: float = 30.0
     retention_days: float = 0.0
+
+    def erase_at(self, sent_at: Timestamp) -> Timestamp | None:
+        """Return when the body of a message is erased; None if it is kept."""
+        if not self.retention_days:
+            return None
+        return Timestamp(sent_at + round(self.retention_days * MILLISECONDS_PER_DAY))

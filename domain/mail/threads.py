@@ -16,6 +16,7 @@ from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.timestamps import Timestamp
 
 PARTICIPANTS_MAX = 200
+THREAD_OF_MESSAGE = "mail_thread.message"  # A read of the thread of a message.
 
 
 @record

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from quorate.domain.shared.errors import LimitReached
 from quorate.domain.shared.quotas import Daily, Quotas
 from quorate.domain.shared.records import record
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import (
+    MILLISECONDS_PER_DAY,
+    MILLISECONDS_PER_SECOND,
+    Timestamp,
+)
 
-MILLISECONDS_PER_DAY = 86_400_000
-MILLISECONDS_PER_SECOND = 1_000
 # Measured with SQLite: events of acquisitions and releases, with 229 bytes of data, add 1,204 bytes
 # each with a kept response, and 660 without one.
 EVENT_BYTES = 1_000

@@ -88,7 +88,7 @@ def test_held_mail_is_listed_and_is_no_dead_letter(tenant: Terminal) -> None:
 def test_erased_body_is_gone_from_every_mailbox(tenant: Terminal) -> None:
     message = send(tenant, body="secret")
 
-    assert tenant.run("mail", "erase", message).exit_code == 1, "nobody confirmed it"
+    assert tenant.run("mail", "erase", message).exit_code == 1, "it was not confirmed"
     assert tenant.run("mail", "erase", message[-8:], "--yes").exit_code == 2
     tenant.run_json("mail", "erase", message, "--yes", "--detail", "asked for it")
 

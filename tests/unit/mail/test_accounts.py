@@ -7,8 +7,6 @@ import pytest
 from quorate.domain.mail.accounts import (
     BAD,
     GOOD,
-    MILLISECONDS_PER_DAY,
-    MILLISECONDS_PER_HOUR,
     REPUTATION_OUTCOMES_MIN,
     REPUTATION_WINDOW,
     MailAccount,
@@ -23,7 +21,7 @@ from quorate.domain.mail.accounts import (
 )
 from quorate.domain.mail.delivery_attempts import RecordComplaint, RecordRelayed
 from quorate.domain.mail.settings import MailSettings, SendingLimit, SendingLimits
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_DAY, MILLISECONDS_PER_HOUR, Timestamp
 from tests.unit.support.sample_commands import id_of
 from tests.unit.support.sample_mail import (
     DOMAIN,

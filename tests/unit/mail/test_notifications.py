@@ -92,7 +92,7 @@ def test_sender_learns_of_marks_if_it_asked() -> None:
     ]
 
 
-def test_other_marks_notify_nobody() -> None:
+def test_other_marks_notify_no_agent() -> None:
     scenario = agents_with_mail("ann", "bob")
     run(scenario, mail("ann", "bob"))
     for kind in (MarkRead, StarMessage):

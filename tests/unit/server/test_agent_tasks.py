@@ -7,12 +7,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from quorate.domain.identity.agent_departures import ForgetAgent
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_HOUR, Timestamp
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.projections.agent_overviews import InactiveAgent
 from quorate.server.agent_tasks import (
     CHECKS_BETWEEN_WARNINGS,
-    MILLISECONDS_PER_HOUR,
     AgentRetention,
     WindowComparison,
 )

@@ -4,14 +4,13 @@ import pytest
 
 from quorate.domain.shared.daily_quotas import (
     EVENT_BYTES,
-    MILLISECONDS_PER_DAY,
     WHOLE_TENANT,
     DailyQuotaExceeded,
     DailyUsage,
     check,
 )
 from quorate.domain.shared.quotas import Quotas, with_limits
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_DAY, Timestamp
 from tests.unit.support.specification import NOON, after
 
 ANN, BOB, KEY = "agent_ann", "agent_bob", "0123456789abcdef"
