@@ -15,11 +15,12 @@ from quorate.application.operations import Call, Reply
 from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import RequestMetrics
+from quorate.application.sessions.sessions_service import SessionsService
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
-from quorate.contracts.problems import KINDS, Problem
+from quorate.contracts.problems import Problem, detail_of
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import Quotas
@@ -64,6 +65,7 @@ class Service:
     reader: Reader
     notifications: NotificationQueries
     mail: MailService
+    sessions: SessionsService
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
     tenant_access: TenantAccess
@@ -132,7 +134,8 @@ def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:
 
 def problem_of(error: DomainError) -> Problem:
     """Return the problem of an error that was raised outside a command."""
-    return Problem(error.code, f"{error.title}.", **public(error.details))
+    details = public(error.details)
+    return Problem(error.code, detail_of(error.code, details), **details)
 
 
 def _rejection(result: Rejected) -> Problem:
@@ -141,8 +144,8 @@ def _rejection(result: Rejected) -> Problem:
         headers["Idempotent-Replayed"] = "true"
     if (wait := result.facts.get("retryAfterSeconds")) is not None:
         headers["Retry-After"] = str(wait)
-    title = KINDS[result.code].title
-    return Problem(result.code, f"{title}.", headers=headers, **result.facts)
+    detail = detail_of(result.code, result.facts)
+    return Problem(result.code, detail, headers=headers, **result.facts)
 
 
 def _idempotency(call: Call, command: Command, principal: Principal) -> Idempotency | None:

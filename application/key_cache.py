@@ -124,6 +124,7 @@ class KeyCache:
             tenant=row.tenant,
             agent_id=row.key.agent_id,
             agent_name=row.key.agent_name,
+            preset=row.key.preset,
         )
 
 

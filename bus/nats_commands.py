@@ -54,6 +54,7 @@ from quorate.contracts.operations import (
     path_parameters,
 )
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, body_of
+from quorate.contracts.sessions.tool_inputs import PRESET_HEADER, SESSION_HEADER, TASK_HEADER
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 from quorate.eventlog import pages
@@ -68,7 +69,11 @@ OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked i
 # An agent may have several keys, and NATS does not pass on which one it connected with.
 NO_KEY = ""
 RATE_LIMITED = "rate_limited"
-_HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
+# Those that handlers read, as over HTTP.
+_PASSED_ON = (SESSION_HEADER, TASK_HEADER, PRESET_HEADER)
+_HEADERS_READ = {
+    name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *_PASSED_ON, *HEADERS)
+}
 
 
 def id_fields(endpoint: AnyOperation) -> Mapping[str, str]:
@@ -240,11 +245,14 @@ def _read(
         raise body_too_large()
     values = parse(body) if body else {}
     endpoint = operation.endpoint
+    call.headers = {
+        name.lower().encode(): headers[name].encode() for name in _PASSED_ON if name in headers
+    }
     key = headers.get(IDEMPOTENCY_HEADER)
     if endpoint.command:
         key = _single_key(key, values.pop(operation.key_field, None))
         if key is not None:
-            call.headers = {b"idempotency-key": key.encode()}
+            call.headers = {**call.headers, b"idempotency-key": key.encode()}
     if operation.ids:
         own = {OWN_ID_PARAMETER: subject.agent_id}
         call.path = {

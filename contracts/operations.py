@@ -49,6 +49,7 @@ class Operation(Generic[R]):
     hot: bool = False  # Served by the fast lanes as well.
     urgent: bool = False  # Runs before others: a delay would lose or block a lease.
     unmetered: bool = False  # No daily quota rejects it: it only ends what exists.
+    tool: str | None = None  # Its name as a tool: served at /v1/tools/{tool}, and over MCP.
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
 
     @property

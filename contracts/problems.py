@@ -173,6 +173,14 @@ def _kinds() -> Mapping[str, Kind]:
 KINDS: Mapping[str, Kind] = _kinds()
 
 
+def detail_of(code: str, details: Mapping[str, Any]) -> str:
+    """Return the sentence about this case; ``details`` are the members of the problem."""
+    error = KINDS[code].error
+    if not error.detail:
+        return f"{error.title}."
+    return error.detail.format_map(snake_case(details))
+
+
 class Problem(Exception):
     """A request failed: the code, detail, headers and machine-readable details of the response."""
 

@@ -30,6 +30,7 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
+from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -52,6 +53,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     DELIVERIES,
     MAIL_ACCOUNTS,
     MAIL_THREADS,
+    PRESETS,
 )
 _RULES = NotificationRules(
     identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES

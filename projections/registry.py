@@ -19,6 +19,7 @@ from quorate.projections.mail.messages import MESSAGES
 from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
+from quorate.projections.sessions.presets import PRESETS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -33,5 +34,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     MAIL_ACCOUNTS,
     MAIL_THREADS,
     MAIL_DOMAINS,
+    PRESETS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

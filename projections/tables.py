@@ -11,6 +11,7 @@ from quorate.projections.mail import deliveries as delivery_models
 from quorate.projections.mail import mailboxes, threads
 from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
+from quorate.projections.sessions import presets as preset_models
 
 tenants = tenant_models.TABLE
 keys = api_keys.TABLE
@@ -24,6 +25,7 @@ mail_entries = mailboxes.TABLE
 deliveries = delivery_models.TABLE
 mail_accounts = mail_account_models.TABLE
 mail_threads = threads.TABLE
+presets = preset_models.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

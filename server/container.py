@@ -64,6 +64,7 @@ from quorate.server.options import Options
 from quorate.server.readiness import Readiness
 from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
+from quorate.server.sessions import create_sessions_service
 
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 
@@ -137,6 +138,7 @@ def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
+    hours = options.notification_retention_hours
     key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
     tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
@@ -180,10 +182,9 @@ def _build(
         log=log,
         command_bus=command_bus,
         reader=reader,
-        notifications=NotificationQueries(
-            log, clock, retention_hours=options.notification_retention_hours
-        ),
+        notifications=NotificationQueries(log, clock, retention_hours=hours),
         mail=create_mail_service(log, options, tenant_domains, clock),
+        sessions=create_sessions_service(log, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,

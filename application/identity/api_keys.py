@@ -65,7 +65,11 @@ async def issue(service: Service, call: Call) -> Reply:
     principal: Principal = call.principal
     if (body.role == "agent") != (body.agent_name is not None):
         raise Problem("invalid_request", "agentName: goes with role agent, and only with it")
+    if body.preset is not None and body.role != "agent":
+        raise Problem("invalid_request", "preset: goes with role agent, and only with it")
     tenant = _tenant_of(principal, body)
+    if body.preset is not None:
+        await service.sessions.check_preset(tenant, body.preset)
     issued = new_key()
     command = IssueKey(
         caller=principal,
@@ -75,6 +79,7 @@ async def issue(service: Service, call: Call) -> Reply:
         agent_name=body.agent_name,
         new_agent_id=f"agent_{service.id()}",
         expires_in_seconds=body.expires_in_seconds,
+        preset=body.preset,
     )
     return await _reply_with_key(service, call, command, tenant, issued)
 

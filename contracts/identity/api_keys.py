@@ -22,11 +22,12 @@ from quorate.domain.identity.api_keys import (
     KeyEnded,
     KeyNotFound,
 )
-from quorate.domain.identity.principals import Role
+from quorate.domain.identity.principals import PRESET_NAME, Role
 from quorate.domain.identity.tenants import TenantNotFound
 from quorate.domain.shared.quotas import QuotaExceeded
 
 KEYS = "/v1/keys"
+PresetName = Annotated[str, Field(pattern=f"^{PRESET_NAME.pattern}$", examples=["observer"])]
 Expiry = Annotated[int, Field(ge=EXPIRY_SECONDS_MIN, le=EXPIRY_SECONDS_MAX)]
 _EXPIRY = "Seconds until the new key expires. Without it, the key is valid until it is revoked."
 
@@ -37,6 +38,10 @@ class KeyBody(TenantRequest):
         default=None, description="Agent that the key belongs to. Only for role `agent`."
     )
     expires_in_seconds: Expiry | None = Field(default=None, description=_EXPIRY)
+    preset: PresetName | None = Field(
+        default=None,
+        description="Preset whose policy the tools of this key obey. Only for role `agent`.",
+    )
 
 
 class RotateBody(TenantRequest):
@@ -56,6 +61,7 @@ class KeyInfo(ResponseModel):
     created_at: Time
     revoked_at: Time | None
     expires_at: Time | None = None  # A service before the expiry sends none.
+    preset: str | None = optional()
 
 
 class IssuedKeyInfo(KeyInfo):

@@ -59,6 +59,7 @@ class KeyIssued:
     agent_id: str | None = None
     agent_name: str | None = None
     expires_at: Timestamp | None = None
+    preset: str | None = None
 
 
 @record
@@ -90,6 +91,7 @@ class Key:
     created_at: Timestamp
     revoked_at: Timestamp | None = None
     expires_at: Timestamp | None = None
+    preset: str | None = None  # What its tools may do; only for the key of an agent.
 
     def is_valid(self, now: Timestamp) -> bool:
         """Return whether the key is neither revoked nor expired."""
@@ -133,6 +135,7 @@ class IssueKey:
     agent_name: str | None = None
     new_agent_id: str  # Used only when the name is new to the tenant.
     expires_in_seconds: int | None = None
+    preset: str | None = None
 
     def reads(self) -> Reads:
         agent = AGENTS.by("name", name_key(self.agent_name)) if self.agent_name else ()
@@ -160,6 +163,7 @@ class IssueKey:
                 agent_id=agent_id,
                 agent_name=agent_name,
                 expires_at=_expiry(context.now, self.expires_in_seconds),
+                preset=self.preset,
             )
         ]
 
@@ -200,6 +204,7 @@ class RotateKey:
             agent_id=old.agent_id,
             agent_name=old.agent_name,
             expires_at=_expiry(context.now, self.expires_in_seconds),
+            preset=old.preset,
         )
         return [issued, *self._end(old, context.now)]
 
@@ -290,6 +295,7 @@ def evolve(state: Key | None, event: Event, at: Timestamp) -> Key:
                 agent_name=event.agent_name,
                 created_at=at,
                 expires_at=event.expires_at,
+                preset=event.preset,
             )
         case KeyExpirySet():
             assert state is not None

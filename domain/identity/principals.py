@@ -1,11 +1,13 @@
 """Callers and their roles."""
 
+import re
 from typing import Literal, TypeAlias
 
 from quorate.domain.shared.records import record
 
 Role: TypeAlias = Literal["admin", "tenant", "agent", "auditor", "mail"]
 ROLES: tuple[Role, ...] = ("admin", "tenant", "agent", "auditor", "mail")
+PRESET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SYSTEM_ACTOR = "quorate"  # The actor of events that the service records without a caller.
 
 
@@ -18,6 +20,7 @@ class Principal:
     tenant: str
     agent_id: str | None = None
     agent_name: str | None = None
+    preset: str | None = None  # The key is bound to this preset (``sessions/presets.py``).
 
     @property
     def actor(self) -> str:

@@ -27,6 +27,8 @@ class DomainError(Exception):
 
     code: ClassVar[str]
     title: ClassVar[str]  # One for all errors of this code, without a period.
+    # The sentence about this case, with fields in braces. Without one, it is the title.
+    detail: ClassVar[str] = ""
 
     @property
     def details(self) -> Mapping[str, Any]:

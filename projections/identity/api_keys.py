@@ -27,6 +27,7 @@ TABLE = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Column("expires_at", BigInteger),
+    Column("preset", text(64)),
     Index("keys_by_tenant", "tenant", "id"),
     Index("keys_by_agent", "agent_id", sqlite_where=_USABLE, postgresql_where=_USABLE),
     Index("keys_by_expiry", "expires_at", sqlite_where=_EXPIRES, postgresql_where=_EXPIRES),
@@ -53,6 +54,7 @@ def to_row(tenant: str, _id: str, key: Key) -> Values:
         key.created_at,
         key.revoked_at,
         key.expires_at,
+        key.preset,
     )
 
 
@@ -66,6 +68,7 @@ def from_row(row: Row) -> Key:
         created_at=Timestamp(row.created_at),
         revoked_at=None if row.revoked_at is None else Timestamp(row.revoked_at),
         expires_at=None if row.expires_at is None else Timestamp(row.expires_at),
+        preset=row.preset,
     )
 
 

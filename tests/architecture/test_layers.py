@@ -25,11 +25,12 @@ from tests.support.paths import ROOT
 # Layers that a layer may import inside functions, so that only commands that need them load them.
 LAZY_IMPORTS = {"cli": SERVER}
 # Contexts may use ``identity`` and ``shared``. Anything else is listed here, with its direction.
-CONTEXTS = {"identity", "coordination", "mail"}
+CONTEXTS = {"identity", "coordination", "mail", "sessions"}
 CONTEXTS_BELOW = {
     "identity": set[str](),
     "coordination": {"identity"},
     "mail": {"identity", "coordination"},
+    "sessions": {"identity"},
 }
 # A request to the send gate may carry a message, which is sent in the transaction of the decision.
 SENDING_GATE = {"contracts/coordination/send_gate.py", "application/coordination/send_gate.py"}

@@ -32,7 +32,7 @@ from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.mail import domains as mail_domains
 from quorate.projections.state_store import upsert
-from tests.conformance.projections import mail_rows
+from tests.conformance.projections import mail_rows, session_rows
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
 TENANT = "acme"
@@ -99,6 +99,7 @@ KEY = Key(
     created_at=Timestamp(20),
     revoked_at=Timestamp(21),
     expires_at=Timestamp(34),
+    preset="observer",
 )
 OWNER = Tenant(
     id=TENANT,
@@ -228,6 +229,7 @@ EXAMPLES: Mapping[Table, Row] = {
         otherwise={"tenant": TENANT, "owner": "agent_12"},
     ),
     **{table: _of_mail(*sample) for table, sample in mail_rows.samples(TENANT).items()},
+    **{table: _of_mail(*sample) for table, sample in session_rows.EXAMPLES.items()},
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {

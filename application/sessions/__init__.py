@@ -1,0 +1,1 @@
+"""Use cases of sessions, tasks, schedules and presets."""

@@ -1,0 +1,15 @@
+"""What handlers of sessions, tasks and presets need besides the service."""
+
+from quorate.domain.sessions.presets import PresetNotFound
+from quorate.domain.shared.records import record
+from quorate.projections.sessions.preset_queries import PresetQueries
+
+
+@record
+class SessionsService:
+    presets: PresetQueries
+
+    async def check_preset(self, tenant: str, name: str) -> None:
+        """Raise PresetNotFound: a key for a preset that is misspelt would permit nothing."""
+        if (await self.presets.get(tenant, name)).found is None:
+            raise PresetNotFound(name)

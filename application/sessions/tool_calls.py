@@ -1,0 +1,128 @@
+"""Who calls a tool, and under which policies: the one way from a tool to its handler.
+
+* A tool's handler is registered by ``handles_tool``. It gets the caller with its access, after the
+  policies have permitted the tool.
+* The policies are those of the preset of the key, of the preset in ``Quorate-Preset`` (by which an
+  agent narrows its own), and of the task in ``Quorate-Task``.
+* Over NATS the key is not known: the policies are those of all presets of the agent's valid keys.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeAlias
+
+from quorate.application.execution import Service
+from quorate.application.operations import Call, Reply, handles
+from quorate.contracts.operations import AnyOperation
+from quorate.contracts.problems import Problem
+from quorate.contracts.sessions.tool_inputs import PRESET_HEADER, SESSION_HEADER, ToolInput
+from quorate.domain.identity.agents import AgentNotFound, AgentRef, resolve_agent
+from quorate.domain.identity.principals import PRESET_NAME, Principal
+from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, Access
+from quorate.domain.sessions.presets import AgentRequired, Restrictions
+from quorate.domain.shared.records import record
+
+_PRESET, _SESSION = (name.lower().encode() for name in (PRESET_HEADER, SESSION_HEADER))
+
+
+@record
+class ToolCaller:
+    """The caller of a tool. ``restrictions`` are for commands, ``access`` is for queries.
+
+    ``agent_id`` is None for a key of the tenant, or of an auditor, that names no agent: it sees all
+    sessions of the tenant.
+    """
+
+    principal: Principal
+    agent: AgentRef
+    agent_id: str | None
+    restrictions: Restrictions
+    access: Access
+    session_key: str | None  # Its current session, as it says; not checked.
+
+    def require_agent(self) -> str:
+        """Return the id of the agent that acts; raise AgentRequired."""
+        if self.agent_id is None:
+            raise AgentRequired
+        return self.agent_id
+
+
+ToolHandler: TypeAlias = Callable[[Service, Call, ToolCaller], Awaitable[Reply]]
+
+
+def handles_tool(operation: AnyOperation) -> Callable[[ToolHandler], ToolHandler]:
+    """Register the decorated function as the handler of a tool."""
+    name = operation.tool
+    assert name is not None, f"{operation.name} is no tool"
+
+    def register(handler: ToolHandler) -> ToolHandler:
+        @handles(operation)
+        @wraps(handler)
+        async def checked(service: Service, call: Call) -> Reply:
+            caller = await tool_caller(service, call)
+            caller.access.check_tool(name)
+            return await handler(service, call, caller)
+
+        return handler
+
+    return register
+
+
+async def tool_caller(service: Service, call: Call) -> ToolCaller:
+    """Return the caller of a tool; raise Problem or DomainError."""
+    principal: Principal = call.principal
+    agent, agent_id = await _agent(service, call)
+    names = await _preset_names(service, call)
+    restrictions = Restrictions(preset_names=names)
+    found = await service.sessions.presets.by_name(principal.tenant, names)
+    return ToolCaller(
+        principal=principal,
+        agent=agent,
+        agent_id=agent_id,
+        restrictions=restrictions,
+        access=restrictions.access_with(found.get, agent_id),
+        session_key=_session_key(call),
+    )
+
+
+async def _agent(service: Service, call: Call) -> tuple[AgentRef, str | None]:
+    """Return the agent that acts, and its id; neither is known if none is named."""
+    principal: Principal = call.principal
+    given: Any = call.body if call.body is not None else call.query
+    agent_id, name = getattr(given, "agent_id", None), getattr(given, "agent_name", None)
+    ref = AgentRef(id=agent_id, name=name)
+    if principal.role != "agent" and ref.id is None and ref.name is None:
+        return ref, None
+    resolved = resolve_agent(principal, ref)
+    if principal.role == "agent":
+        return resolved, resolved.id
+    found = await service.notifications.agent_id(principal.tenant, resolved)
+    if found is None:
+        raise AgentNotFound
+    return resolved, found
+
+
+async def _preset_names(service: Service, call: Call) -> tuple[str, ...]:
+    principal: Principal = call.principal
+    names: tuple[str, ...] = () if principal.preset is None else (principal.preset,)
+    is_over_nats = principal.role == "agent" and not principal.key_id
+    if is_over_nats and principal.agent_id is not None:
+        names = await service.sessions.presets.bound_to(principal.tenant, principal.agent_id)
+    narrowing = call.headers.get(_PRESET)
+    if narrowing is None:
+        return names
+    name = narrowing.decode("latin-1")
+    if PRESET_NAME.fullmatch(name) is None:
+        raise Problem("invalid_request", f"{PRESET_HEADER}: this is not the name of a preset.")
+    return tuple(dict.fromkeys((*names, name)))
+
+
+def _session_key(call: Call) -> str | None:
+    if isinstance(call.body, ToolInput) and call.body.current_session is not None:
+        return call.body.current_session
+    value = call.headers.get(_SESSION)
+    if value is None:
+        return None
+    if not value.isascii() or not 0 < len(value) <= SESSION_KEY_LENGTH_MAX:
+        raise Problem("invalid_request", f"{SESSION_HEADER}: this is not the key of a session.")
+    return value.decode("ascii")

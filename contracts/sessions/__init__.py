@@ -1,0 +1,1 @@
+"""Operations on sessions, tasks, schedules and presets."""

@@ -1,0 +1,1 @@
+"""Agent sessions: durable histories, delegated tasks, shared task lists, schedules and policies."""

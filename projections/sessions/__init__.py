@@ -1,0 +1,1 @@
+"""Read models of sessions, tasks, schedules and presets."""
