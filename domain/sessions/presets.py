@@ -9,6 +9,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.principals import PRESET_NAME, Principal
@@ -30,7 +31,7 @@ from quorate.domain.sessions.tool_controls import (
 )
 from quorate.domain.shared.aggregates import Aggregate, Read, Reads
 from quorate.domain.shared.errors import Invalid, LimitReached, NotFound
-from quorate.domain.shared.records import changed, record
+from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 
@@ -65,7 +66,6 @@ class Preset:
     id: str  # Its name.
     fields: Fields
     updated_at: Timestamp
-    removed_at: Timestamp | None = None
 
     @property
     def policy(self) -> Policy:
@@ -83,6 +83,10 @@ class Preset:
     @property
     def max_attempts(self) -> int:
         return int(self.fields.get("max_attempts", ATTEMPTS_DEFAULT))
+
+
+# A preset that was removed: it has no row.
+REMOVED_PRESET = Preset(id="", fields=MappingProxyType({}), updated_at=Timestamp(0))
 
 
 @record
@@ -112,9 +116,7 @@ class Restrictions:
 
 
 def _policy_of_existing(preset: Preset | None) -> Policy:
-    if preset is None or preset.removed_at is not None:
-        return NOTHING_PERMITTED
-    return preset.policy
+    return NOTHING_PERMITTED if preset is None or preset is REMOVED_PRESET else preset.policy
 
 
 # -- Errors ------------------------------------------------------------------
@@ -278,6 +280,11 @@ def policy_of(fields: Fields) -> Policy:
 PRESETS_PER_TENANT_MAX = 500
 
 
+def _existing(state: TenantState, name: str) -> Preset | None:
+    found = state[PRESETS].get(name)
+    return None if found is REMOVED_PRESET else found
+
+
 @record
 class ApplyPreset:
     """Create or replace a preset. ``count`` is how many presets the tenant has."""
@@ -294,7 +301,7 @@ class ApplyPreset:
         if PRESET_NAME.fullmatch(self.name) is None:
             raise PresetInvalid("name", "1 to 64 letters, digits, '.', '_' and '-' are required")
         fields = normalized(self.fields)
-        before = state[PRESETS].get(self.name)
+        before = _existing(state, self.name)
         if before is None and self.count >= PRESETS_PER_TENANT_MAX:
             raise TooManyPresets(PRESETS_PER_TENANT_MAX)
         if before is not None and before.fields == fields:
@@ -314,7 +321,7 @@ class RemovePreset:
         return PRESETS.by("id", self.name)
 
     def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
-        if self.name not in state[PRESETS]:
+        if _existing(state, self.name) is None:
             raise PresetNotFound(self.name)
         return [PresetRemoved(name=self.name)]
 
@@ -325,13 +332,12 @@ class RemovePreset:
 # -- Evolve ------------------------------------------------------------------
 
 
-def evolve(state: Preset | None, event: Event, at: Timestamp) -> Preset:
+def evolve(_state: Preset | None, event: Event, at: Timestamp) -> Preset:
     match event:
         case PresetApplied():
             return Preset(id=event.name, fields=event.fields, updated_at=at)
         case PresetRemoved():
-            assert state is not None
-            return changed(state, removed_at=at)
+            return REMOVED_PRESET
         case _:
             assert_never(event)
 
@@ -343,5 +349,5 @@ PRESETS: Aggregate[Preset] = Aggregate(
     commands=(ApplyPreset, RemovePreset),
     id_of=attrgetter("name"),
     evolve=evolve,
-    is_final=lambda preset: preset.removed_at is not None,
+    is_final=lambda preset: preset is REMOVED_PRESET,
 )

@@ -4,7 +4,7 @@ import orjson
 from sqlalchemy import BigInteger, Column, Table
 
 from quorate.domain.sessions.presets import PRESETS as AGGREGATE
-from quorate.domain.sessions.presets import Preset
+from quorate.domain.sessions.presets import REMOVED_PRESET, Preset
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.tables import text
 from quorate.projections.metadata import Row, Values, metadata
@@ -36,5 +36,5 @@ PRESETS: Repository[Preset] = Repository(
     to_row=to_row,
     from_row=from_row,
     finds=(Find(index="id", columns=(TABLE.c.id,)),),
-    is_removed=lambda preset: preset.removed_at is not None,
+    is_removed=lambda preset: preset is REMOVED_PRESET,
 )

@@ -11,11 +11,13 @@ from tests.conformance.projections.mail_rows import Sample
 
 PRESET = Preset(id="observer", fields={"sessions": {"can_send": False}}, updated_at=Timestamp(80))
 
-EXAMPLES: Mapping[Table, Sample] = {
-    presets.TABLE: (
-        PRESET,
-        presets.to_row,
-        presets.from_row,
-        {"fields": '{"sessions":{"can_send":false}}'},
-    ),
-}
+
+def samples(tenant: str) -> Mapping[Table, Sample]:
+    return {
+        presets.TABLE: (
+            PRESET,
+            presets.to_row,
+            presets.from_row,
+            {"tenant": tenant, "fields": '{"sessions":{"can_send":false}}'},
+        ),
+    }

@@ -229,7 +229,7 @@ EXAMPLES: Mapping[Table, Row] = {
         otherwise={"tenant": TENANT, "owner": "agent_12"},
     ),
     **{table: _of_mail(*sample) for table, sample in mail_rows.samples(TENANT).items()},
-    **{table: _of_mail(*sample) for table, sample in session_rows.EXAMPLES.items()},
+    **{table: _of_mail(*sample) for table, sample in session_rows.samples(TENANT).items()},
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {
