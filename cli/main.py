@@ -29,6 +29,7 @@ quorate = LazyGroup(
             "proposals": "quorate.cli.main:proposals",
             "mail": "quorate.cli.main:mail",
             "watch": "quorate.cli.commands.watch:watch",
+            "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
         },
         "Operations": {
@@ -45,6 +46,7 @@ quorate = LazyGroup(
             "nats-config": "quorate.cli.commands.nats_config:nats_config",
             "secrets": "quorate.cli.commands.secrets:secrets",
             "keys": "quorate.cli.main:keys",
+            "presets": "quorate.cli.main:presets",
             "tenants": "quorate.cli.main:tenants",
             "quotas": "quorate.cli.commands.quotas:quotas",
         },
@@ -130,6 +132,22 @@ proposals = LazyGroup(
 )
 consensus = LazyGroup(
     "consensus", commands=PROPOSAL_COMMANDS, help=PROPOSAL_HELP, aliases=PROPOSAL_ALIASES
+)
+presets = LazyGroup(
+    "presets",
+    commands={
+        "Commands": {
+            "apply": "quorate.cli.commands.presets:apply",
+            "list": "quorate.cli.commands.presets:list_presets",
+            "get": "quorate.cli.commands.presets:get",
+            "remove": "quorate.cli.commands.presets:remove",
+        }
+    },
+    help="""Presets: what the sessions and tools of agents may do, and how their tasks run.
+
+    Needs a tenant key.
+    """,
+    aliases={"show": "get"},
 )
 lease = LazyGroup(
     "lease",

@@ -44,13 +44,18 @@ def issue_key(
     tenant_id: str | None = None,
     *,
     expires_in_seconds: int | None = None,
+    preset: str | None = None,
 ) -> Request[IssuedKeyInfo]:
-    """Issue an API key. Only this response contains the full key."""
+    """Issue an API key. Only this response contains the full key.
+
+    ``preset`` is for a key of an agent: its tools obey the policy of this preset.
+    """
     body = unchecked(KeyBody)(
         tenant_id=tenant_id,
         role=role,
         agent_name=agent_name,
         expires_in_seconds=expires_in_seconds,
+        preset=preset,
     )
     return request_for(ISSUE_KEY, body)
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from functools import wraps
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from quorate.client import mail_requests, requests
+from quorate.client import mail_requests, preset_requests, requests
 from quorate.client.callers import AsyncCaller, BlockingCaller
 from quorate.client.event_reader import read_events, read_events_async, stalled_log
 from quorate.client.request_builder import Request
@@ -26,11 +26,6 @@ PageT = TypeVar("PageT")
 CallerT_co = TypeVar("CallerT_co", bound=BlockingCaller | AsyncCaller, covariant=True)
 
 
-class _HasId(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
 class _LogPage(Protocol):
     @property
     def next(self) -> int: ...
@@ -40,7 +35,7 @@ class _LogPage(Protocol):
     def log_id(self) -> str | None: ...
 
 
-ItemT = TypeVar("ItemT", bound=_HasId)
+ItemT = TypeVar("ItemT")
 LogPageT = TypeVar("LogPageT", bound=_LogPage)
 
 
@@ -260,6 +255,17 @@ class Keys(Group[CallerT_co]):
     iterate = _all_items(requests.list_keys)
 
 
+class Presets(Group[CallerT_co]):
+    """Create, replace, read and remove presets, and list the tools that the caller may use."""
+
+    put = Method(preset_requests.put_preset)
+    get = Method(preset_requests.get_preset)
+    list = Method(preset_requests.list_presets)
+    iterate = _all_items(preset_requests.list_presets)
+    delete = Method(preset_requests.delete_preset)
+    tools = Method(preset_requests.list_tools)
+
+
 class Tenants(Group[CallerT_co]):
     """Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
 
@@ -347,6 +353,10 @@ class Resources(Generic[CallerT_co]):
     @property
     def keys(self) -> Keys[CallerT_co]:
         return Keys(self._caller)
+
+    @property
+    def presets(self) -> Presets[CallerT_co]:
+        return Presets(self._caller)
 
     @property
     def tenants(self) -> Tenants[CallerT_co]:

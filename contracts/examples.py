@@ -10,6 +10,7 @@ from typing import Any, Final
 from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
+from quorate.contracts.sessions import preset_examples as presets
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -84,6 +85,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
         **mail.BODIES,
+        **presets.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -95,10 +97,11 @@ QUERIES: dict[str, dict[str, Any]] = {
     "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
     "streamNotifications": {"agentName": _NAME},
     **mail.QUERIES,
+    **presets.QUERIES,
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
-PATH_IDS |= mail.PATH_IDS
+PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -136,6 +139,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
     **mail.PROBLEM_DETAILS,
+    **presets.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -391,6 +395,7 @@ RESPONSES: dict[str, Any] = {
         ],
     },
     **mail.RESPONSES,
+    **presets.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

@@ -198,6 +198,10 @@ class SnakeQuery(Query):
     model_config = _SNAKE_CASE
 
 
+class SnakePageQuery(PageQuery):
+    model_config = _SNAKE_CASE
+
+
 class SnakeAgentQuery(SnakeQuery, AgentRequest):
     """A query for one agent, given as ``agent_id`` or ``agent_name``."""
 

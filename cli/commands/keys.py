@@ -81,6 +81,11 @@ Examples:
 @click.option("-q", "--quiet", is_flag=True, help="Print only the key.")
 @expires_in_option
 @save_as_option
+@click.option(
+    "--preset",
+    allow_from_autoenv=False,
+    help="Preset whose policy the tools of this key obey; only with --role agent.",
+)
 @service_options
 @json_option
 def issue(  # noqa: PLR0917 - click passes options as arguments.
@@ -92,6 +97,7 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
     quiet: bool,
     expires_in: float | None,
     save_as: str | None,
+    preset: str | None,
     as_json: bool,
 ) -> None:
     """Issue an API key; it is shown only once."""
@@ -99,6 +105,8 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
 
     if (role == "agent") != (agent_name is not None):
         raise click.UsageError("--role agent requires --agent-name, and no other role allows it.")
+    if preset is not None and role != "agent":
+        raise click.UsageError("--preset goes with --role agent only.")
     if as_operator and tenant is None:
         raise click.UsageError("--as-operator requires --tenant.")
     if save_as is not None:
@@ -106,7 +114,11 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
     service = resolve_target(sources, as_operator=as_operator)
     with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
         request = requests.issue_key(
-            role, agent_name, tenant, expires_in_seconds=whole_seconds(expires_in)
+            role,
+            agent_name,
+            tenant,
+            expires_in_seconds=whole_seconds(expires_in),
+            preset=preset,
         )
         issued = api.call(request)
     show_issued(issued, service, save_as=save_as, quiet=quiet, as_json=as_json)

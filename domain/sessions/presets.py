@@ -275,6 +275,25 @@ def policy_of(fields: Fields) -> Policy:
     )
 
 
+def hints_of(fields: Fields) -> Sequence[str]:
+    """Return what the policy of a preset may not have been meant to say."""
+    sessions, tools = fields.get("sessions"), fields.get("tools", {})
+    found = []
+    if sessions is not None and not sessions.keys() & {"key_prefix", "allowed_keys", "cross_agent"}:
+        found.append(
+            "sessions: only the agent's own sessions are visible. Set sessions.cross_agent = true "
+            "to make those of other agents visible too, or name them by sessions.key_prefix."
+        )
+    both = sorted({*tools.get("allow", ())} & {*tools.get("deny", ())})
+    if both:
+        found.append(f"tools: denied although they are allowed: {', '.join(both)}.")
+    controls = fields.get("tool_controls", {})
+    active = {*controls.get("active_tools", ())}
+    if active and not any(policy_of(fields).tools.permits(one) for one in active):
+        found.append("tools: none of tool_controls.active_tools is allowed.")
+    return found
+
+
 # -- Commands ----------------------------------------------------------------
 
 PRESETS_PER_TENANT_MAX = 500

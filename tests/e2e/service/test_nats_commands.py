@@ -155,6 +155,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
+        "listTools",
     }
 
 

@@ -35,6 +35,7 @@ class TenantData:
     request: str
     message: str  # From the agent to itself and to a person outside.
     thread: str
+    preset: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -80,6 +81,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     request = await agent.propose(agent.id, reason=tenant.id)
     mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
     sent = (await agent.request("POST", "/email/send", mail)).json()
+    preset = f"{tenant.id}-preset"
+    await tenant.request_ok("PUT", f"/v1/presets/{preset}", {"description": tenant.id})
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -90,6 +93,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         request=request["id"],
         message=sent["message_id"],
         thread=sent["thread_id"],
+        preset=preset,
     )
 
 
@@ -106,6 +110,7 @@ PATHS: Named = {
     "consensus_id": lambda side: side.request,
     "delivery_id": lambda side: f"{side.message}.1",
     "message_id": lambda side: side.message,
+    "preset_name": lambda side: side.preset,
     "thread_id": lambda side: side.thread,
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
@@ -120,6 +125,7 @@ FIELDS: Named = {
     "toAddress": lambda side: _address(side.agent, side.tenant),
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
+    "preset": lambda side: side.preset,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
@@ -129,7 +135,10 @@ SAME_AGENT = (
     {"requestingAgentId", "proposerAgent"},
 )
 # Here the field names a new resource instead of an existing one.
-NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
+NAME_ASSIGNMENTS = {
+    *(("register", "agentName"), ("issueKey", "agentName"), ("putPreset", "preset_name")),
+    ("issueKey", "preset"),  # tests/integration/api/test_presets.py
+}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
 MAIL_IDS = {"inReplyTo", "threadId"}  # They name no agent: unknown ones are not found.
@@ -141,7 +150,8 @@ NON_IDENTIFYING_FIELDS = {
     *("to", "cc", "subject", "bodyText", "bodyHtml", "importance", "ackRequired", "leaseFence"),
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
-    "templateId",
+    *("templateId", "format", "model", "description", "delegateOnly", "timeoutSeconds"),
+    *("maxAttempts", "tools", "sessions", "toolControls"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -157,6 +167,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "heartbeat": lambda side: {"agentId": side.agent.id},
     "issueKey": lambda side: {"role": "auditor", TENANT: side.tenant.id},
     "putConfig": lambda _: {"humanizer_enabled": True},
+    "putPreset": lambda _: {"sessions": {"can_send": False}},
     "register": lambda side: {"agentName": side.agent.name},
     "renewLease": lambda _: {"durationMinutes": 60},
     "requestConsensus": lambda side: {
@@ -227,6 +238,8 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "contactEmail": lambda: f"{uuid4().hex}@example.com",
     "delivery_id": lambda: f"msg_{uuid4().hex}.1",
     "message_id": lambda: f"msg_{uuid4().hex}",
+    "preset": lambda: f"unknown-{uuid4().hex}",
+    "preset_name": lambda: f"unknown-{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
     "fromAddress": lambda: f"{uuid4().hex}@example.com",
     "toAddress": lambda: f"{uuid4().hex}@example.com",
@@ -360,6 +373,12 @@ class EndpointResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    def without(self, value: str) -> "EndpointResponse":
+        """Return the response without a value that it repeats from its request."""
+        headers = tuple(one for one in self.headers if one[0].lower() != "content-length")
+        body = self.body.replace(value.encode(), b"*")
+        return EndpointResponse(status=self.status, headers=headers, body=body)
 
 
 def _comparable_headers(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -27,12 +27,16 @@ class InProcess:
     async def ask(self, request: AsgiRequest) -> AsgiResponse:
         return await ask(self.app, request)
 
-    async def call(self, method: str, path: str, body: object) -> AsgiResponse:
-        return await self.ask(json_request(method, path, body, key=self.key))
+    async def call(
+        self, method: str, path: str, body: object = None, *, key: str | None = None
+    ) -> AsgiResponse:
+        if body is None:
+            headers = [("Authorization", f"Bearer {key or self.key}")]
+            return await self.ask(AsgiRequest(method=method, path=path, headers=headers))
+        return await self.ask(json_request(method, path, body, key=key or self.key))
 
     async def get(self, path: str, *, key: str | None = None) -> AsgiResponse:
-        headers = [("Authorization", f"Bearer {key or self.key}")]
-        return await self.ask(AsgiRequest(method="GET", path=path, headers=headers))
+        return await self.call("GET", path, key=key)
 
 
 @asynccontextmanager

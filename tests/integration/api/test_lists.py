@@ -57,6 +57,9 @@ class Filled:
             admin = self.service.credentials["adminKey"]
             request = json_request("POST", "/v1/tenants", body, key=admin)
             assert (await self.service.ask(request)).status == 200
+        for number in range(ITEMS_MIN):
+            preset = await self.service.call("PUT", f"/v1/presets/preset-{number}", {})
+            assert preset.status == 200, preset.body
         for name in AGENTS[:ITEMS_MIN]:
             contact = f"{name}@example.com"
             await self._call(f"{COORDINATION}/lease", agentName=name, contactEmail=contact)

@@ -93,6 +93,8 @@ KNOWN_VALUES: dict[str, list[Any]] = {
     "leaseId": LEASES,
     "consensusId": REQUESTS,
     "keyId": KEYS,
+    "preset_name": ["observer", "reader"],
+    "preset": ["observer"],
 }
 # Agents of their own for the operations that end one, and fields that would give conflicts only.
 ENDING_AGENTS = {"deregister": "agent-leaving", "removeAgent": "agent-left"}

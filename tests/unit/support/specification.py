@@ -21,6 +21,7 @@ from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
 from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.registry import AGGREGATES, new_state
+from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.aggregates import Aggregate, Event, Reads
 from quorate.domain.shared.errors import DomainError
@@ -208,7 +209,7 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
             if each.agent_id == agent_id and each.revoked_at is None:
                 part[API_KEYS].put(each.id, each)
     _put_requests(part, complete, keys, voters)
-    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, TENANTS)
+    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, PRESETS, TENANTS)
     for aggregate in others:
         for (one,) in keys.pop(f"{aggregate.name}.id", []):
             if (known := complete[aggregate].get(one)) is not None:
