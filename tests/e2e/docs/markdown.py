@@ -15,7 +15,7 @@ from quorate.domain.shared.records import record
 from tests.support.paths import ROOT
 
 EXECUTED = ("sh", "console", "python")
-DISPLAYED = ("json", "text")
+DISPLAYED = ("json", "text", "toml")
 FENCE = "```"
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*#*")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
