@@ -19,7 +19,7 @@ from quorate.application.subscriptions import Subscriptions
 from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
-from quorate.contracts.problems import KINDS, Problem
+from quorate.contracts.problems import Problem, detail_of
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import Quotas
@@ -132,7 +132,8 @@ def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:
 
 def problem_of(error: DomainError) -> Problem:
     """Return the problem of an error that was raised outside a command."""
-    return Problem(error.code, f"{error.title}.", **public(error.details))
+    facts = public(error.details)
+    return Problem(error.code, detail_of(error.code, facts), **facts)
 
 
 def _rejection(result: Rejected) -> Problem:
@@ -141,8 +142,8 @@ def _rejection(result: Rejected) -> Problem:
         headers["Idempotent-Replayed"] = "true"
     if (wait := result.facts.get("retryAfterSeconds")) is not None:
         headers["Retry-After"] = str(wait)
-    title = KINDS[result.code].title
-    return Problem(result.code, f"{title}.", headers=headers, **result.facts)
+    detail = detail_of(result.code, result.facts)
+    return Problem(result.code, detail, headers=headers, **result.facts)
 
 
 def _idempotency(call: Call, command: Command, principal: Principal) -> Idempotency | None:

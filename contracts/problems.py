@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import orjson
+from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
 from quorate.domain import registry as _domain  # noqa: F401 - loads every error class.
@@ -30,6 +31,7 @@ PROBLEM_TYPE = "urn:quorate:problem:"
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_SECONDS = 1
 _CAPITAL = re.compile("[A-Z]")
+_FIELD = re.compile(r"{(\w+)")
 
 STATUS_BY_BASE: Mapping[type[DomainError], int] = {
     Forbidden: 403,
@@ -150,6 +152,7 @@ class Kind:
     status: int
     title: str
     error: type[DomainError]
+    reason: str  # With the names that callers see.
 
 
 def _declared(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
@@ -165,12 +168,30 @@ def _status(error: type[DomainError]) -> int:
     return next(status for base, status in STATUS_BY_BASE.items() if issubclass(error, base))
 
 
+def _public_reason(error: type[DomainError]) -> str:
+    return _FIELD.sub(lambda found: f"{{{to_camel(found[1])}", error.reason)
+
+
 def _kinds() -> Mapping[str, Kind]:
-    kinds = [Kind(status=_status(one), title=one.title, error=one) for one in _declared()]
+    kinds = [
+        Kind(status=_status(one), title=one.title, error=one, reason=_public_reason(one))
+        for one in _declared()
+    ]
     return {kind.error.code: kind for kind in sorted(kinds, key=lambda kind: kind.status)}
 
 
 KINDS: Mapping[str, Kind] = _kinds()
+
+
+def detail_of(code: str, facts: Mapping[str, Any]) -> str:
+    """Return the title as a sentence, with the reason that the fields of the problem give."""
+    kind = KINDS[code]
+    if not kind.reason:
+        return f"{kind.title}."
+    try:
+        return f"{kind.title}: {kind.reason.format_map(facts)}."
+    except KeyError:  # Of a stored response: it has the fields of the version that stored it.
+        return f"{kind.title}."
 
 
 class Problem(Exception):

@@ -147,6 +147,7 @@ _SENTENCES = {
     "held": "The message is held until an SMTP relay is configured.",
     "blocked": "The message was blocked.",
     "bounced": "The message could not be delivered.",
+    "cancelled": "The message was cancelled.",
     "partial": "The message could not be sent to all recipients.",
 }
 

@@ -166,6 +166,7 @@ class RequestClosed(Conflict):
     """The proposal was decided, timed out, or was cancelled. No vote can change that."""
 
     code, title = "consensus_closed", "The consensus proposal is closed"
+    reason = "its status is {consensus_status}"
     consensus_status: Status
 
 
@@ -174,6 +175,7 @@ class AlreadyVoted(Conflict):
     """The first vote of an agent is final."""
 
     code, title = "already_voted", "The agent has already cast a different vote"
+    reason = "{vote}"
     vote: Choice
 
 

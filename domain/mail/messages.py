@@ -42,10 +42,11 @@ RecipientStatus: TypeAlias = Literal[
     "bounced",
     "dead_lettered",
     "dropped",
+    "cancelled",
 ]
 Status: TypeAlias = Literal[RecipientStatus, "partial"]
 _WAITING: tuple[RecipientStatus, ...] = ("queued", "deferred", "held")
-_FAILED = frozenset({"blocked", "bounced", "dead_lettered", "dropped"})
+_FAILED = frozenset({"blocked", "bounced", "dead_lettered", "dropped", "cancelled"})
 # A file of a message from outside: ``part`` (of the contents), ``name``, ``media``, ``bytes`` and
 # ``sha256`` (of the file, without salt).
 Attachment: TypeAlias = Mapping[str, str | int]
