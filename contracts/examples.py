@@ -135,12 +135,6 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
-    "daily_quota_exceeded": {
-        "quota": "events_per_day",
-        "limit": 100_000,
-        "resetsAt": "2026-03-02T00:00:00.000Z",
-        "retryAfterSeconds": 43_200,
-    },
     **mail.PROBLEM_DETAILS,
 }
 

@@ -16,7 +16,8 @@ import orjson
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from quorate.domain import registry as _domain  # noqa: F401 - loads every error class.
+from quorate.domain import registry as _domain  # noqa: F401 - loads the errors of commands.
+from quorate.domain.mail import attachments as _attachments  # noqa: F401 - errors of a query only.
 from quorate.domain.shared.errors import (
     Conflict,
     DomainError,

@@ -175,7 +175,6 @@ class AlreadyVoted(Conflict):
     """The first vote of an agent is final."""
 
     code, title = "already_voted", "The agent has already cast a different vote"
-    reason = "{vote}"
     vote: Choice
 
 

@@ -22,6 +22,7 @@ from tests.e2e.service.two_tenants import (
     MAIL_IDS,
     NAME_ASSIGNMENTS,
     NON_IDENTIFYING_FIELDS,
+    NON_IDENTIFYING_PATHS,
     OK,
     PATHS,
     PRIVATE,
@@ -166,7 +167,7 @@ async def test_id_of_the_other_tenant_looks_like_an_unknown_id(
     own = EndpointRequest.of(endpoint, ours)
     for role in roles_of(endpoint):
         caller = ours.callers[role]
-        for name in parameters(endpoint):
+        for name in set(parameters(endpoint)) - NON_IDENTIFYING_PATHS:
             foreign = await own.with_path(name, PATHS[name](theirs)).send_as(caller)
             assert foreign == await own.with_path(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign.status == (403 if acts_as(endpoint, role) else 404)

@@ -39,7 +39,7 @@ def test_each_error_with_a_field_why_says_it() -> None:
         if "why" in {field.name for field in dataclasses.fields(kind.error)}
     }
 
-    assert explained == {"recipient_invalid", "contact_email_invalid"}
+    assert explained == {"recipient_invalid", "contact_email_invalid", "attachment_not_stored"}
     assert all("why" in _PLACEHOLDER.findall(KINDS[code].reason) for code in explained)
 
 
