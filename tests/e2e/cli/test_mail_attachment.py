@@ -1,18 +1,20 @@
 """`quorate mail attachment` writes a file that a person sent."""
 
-import os
 from pathlib import Path
 
 import httpx2
 
 from quorate.cli.output.errors import exit_code_of
 from tests.e2e.cli.terminal import Terminal
+from tests.e2e.service.service_process import ServiceProcess
 
 BOB = ("--agent-name", "bob")
 KIM = "kim@example.com"
 
 
-def test_attachment_is_written_to_the_named_file_only(tenant: Terminal, tmp_path: Path) -> None:
+def test_attachment_is_written_to_the_named_file_only(
+    tenant: Terminal, real: ServiceProcess, tmp_path: Path
+) -> None:
     address = tenant.run_quiet("mail", "account", *BOB)
     raw = (
         f"From: {KIM}\r\nTo: {address}\r\nContent-Type: text/csv; name=../../prices.csv\r\n"
@@ -20,9 +22,8 @@ def test_attachment_is_written_to_the_named_file_only(tenant: Terminal, tmp_path
     )
     key = tenant.run_quiet("keys", "issue", "--role", "mail")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "message/rfc822"}
-    httpx2.post(
-        f"{os.environ['QUORATE_URL']}/email/inbound", content=raw, headers=headers
-    ).raise_for_status()
+    received = httpx2.post(f"{real.url}/email/inbound", content=raw, headers=headers)
+    assert received.json()["accepted"] == [address]
     (message,) = tenant.run_json("mail", "inbox", *BOB)["messages"]
     short, target = message["message_id"][-8:], tmp_path / "out.csv"
 
