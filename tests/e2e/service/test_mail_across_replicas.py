@@ -95,8 +95,9 @@ async def test_message_is_pushed_to_a_recipient_at_the_other_replica(
     listener = await subscribe(bob)
     async with open_stream(bob, last=0) as stream:
         sent = await send(ann, 1)
-        while (frame := (await stream.frame()).json())["type"] != RECEIVED:
-            pass
+        frame: Json = {"type": None}
+        while frame["type"] != RECEIVED:
+            frame = json.loads((await stream.frame()).data)
     await wait_until(lambda: len(listener.messages) == 1)
 
     assert frame["data"]["message_id"] == sent["message_id"]

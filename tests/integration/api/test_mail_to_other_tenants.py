@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from quorate.application.mail import sending
+from quorate.domain.mail.addresses import parse_recipients
 from tests.integration.api.asgi_client import json_request
 from tests.integration.api.in_process import InProcess, run_in_process
 from tests.integration.api.mail_service import Mailbox, create_mailboxes
@@ -75,7 +76,7 @@ async def test_time_is_the_same_for_an_existing_and_an_unknown_agent(
 
 
 async def test_planted_delay_is_found(ann: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    parse: Callable[..., Any] = sending.parse_recipients
+    parse: Callable[..., Any] = parse_recipients
 
     def delayed(to: Sequence[str], *others: Any) -> Any:  # noqa: ANN401
         if EXISTING in to:
