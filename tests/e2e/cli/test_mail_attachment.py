@@ -17,7 +17,7 @@ def test_attachment_is_written_to_the_named_file_only(
 ) -> None:
     address = tenant.run_quiet("mail", "account", *BOB)
     raw = (
-        f"From: {KIM}\r\nTo: {address}\r\nContent-Type: text/csv; name=../../prices.csv\r\n"
+        f'From: {KIM}\r\nTo: {address}\r\nContent-Type: text/csv; name="../../prices.csv"\r\n'
         "Content-Disposition: attachment\r\n\r\na,b\r\n"
     )
     key = tenant.run_quiet("keys", "issue", "--role", "mail")

@@ -133,9 +133,11 @@ def test_request_matches_its_endpoint(operation: Request[Any]) -> None:
 
 
 @pytest.mark.parametrize("operation", ALL, ids=request_name)
-def test_request_can_use_nats_unless_it_is_a_long_poll(operation: Request[Any]) -> None:
+def test_request_can_use_nats_unless_it_is_a_long_poll_or_a_file(operation: Request[Any]) -> None:
     assert operation.can_use_nats == (
-        operation.name in OVER_NATS and not operation.long_poll_seconds
+        operation.name in OVER_NATS
+        and not operation.long_poll_seconds
+        and not operation.is_download  # It may be larger than a message.
     )
 
 
