@@ -1,7 +1,7 @@
 """The tenant's event log: pages, and a stream of server-sent events."""
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import orjson
 
@@ -21,6 +21,7 @@ from quorate.application.read_budget import in_parts
 from quorate.application.rendering import dump
 from quorate.application.subscriptions import CommittedEvent
 from quorate.contracts.event_log import (
+    IDS_MAX,
     LIST_CONTENTS,
     LIST_EVENTS,
     STREAM_EVENTS,
@@ -29,7 +30,7 @@ from quorate.contracts.event_log import (
 )
 from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 from quorate.domain.identity.principals import Principal
-from quorate.domain.shared.contents import content_id_of
+from quorate.domain.shared.contents import Content, content_id_of
 from quorate.domain.shared.timestamps import of
 from quorate.eventlog.archive.content_lines import content_line, refs_in
 from quorate.eventlog.event_filter import Filter
@@ -73,6 +74,8 @@ async def list_events(service: Service, call: Call) -> Reply:
 async def list_contents(service: Service, call: Call) -> Reply:
     query: ContentsQuery = call.query
     principal: Principal = call.principal
+    if query.ids is not None:
+        return await _contents_of(service, call, query.ids.split(",")[:IDS_MAX])
     async with service.read_budget.turn(principal):
         page = await service.log.page(principal.tenant, query.after, query.limit, Filter())
         check_cursor(service, query.log_id, query.after, page.head)
@@ -90,6 +93,34 @@ async def list_contents(service: Service, call: Call) -> Reply:
     )
     service.read_budget.charge(principal, max(len(body), len(page.events) * SCANNED_EVENT_BYTES))
     return Reply(body=body, sequence=page.head)
+
+
+async def _contents_of(service: Service, call: Call, ids: Sequence[str]) -> Reply:
+    """Return the contents of these ids, of as many as a page takes and of one at least."""
+    principal, query = call.principal, call.query
+    head = await service.log.committed_sequence(principal.tenant)
+    check_cursor(service, query.log_id, 0, head)
+    contents: list[Content] = []
+    size = answered = 0
+    async with service.read_budget.turn(principal):
+        for id_ in ids:
+            found = (await service.reader.contents.all(principal.tenant, (id_,))).values()
+            size += sum(len(one.data) for one in found)
+            if answered and size > call.page_bytes_max:
+                break
+            contents += sorted(found, key=attrgetter("part"))
+            answered += 1
+    body = dump(
+        {
+            "contents": [{"sequence": None, **content_line(one)} for one in contents],
+            "head": head,
+            "next": answered,
+            "gap": None,
+            "logId": service.log.id,
+        }
+    )
+    service.read_budget.charge(principal, max(len(body), answered * SCANNED_EVENT_BYTES))
+    return Reply(body=body, sequence=head)
 
 
 def _referring(

@@ -15,7 +15,7 @@ from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem
 
 PROCESS_BYTES_MAX = 64 * 1024 * 1024
-CALLER_BYTES_MAX = 16 * 1024 * 1024
+CALLER_BYTES_MAX = 32 * 1024 * 1024
 BYTES_PER_SECOND_MIN = 64 * 1024
 
 

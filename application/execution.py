@@ -134,8 +134,8 @@ def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:
 
 def problem_of(error: DomainError) -> Problem:
     """Return the problem of an error that was raised outside a command."""
-    details = public(error.details)
-    return Problem(error.code, detail_of(error.code, details), **details)
+    facts = public(error.details)
+    return Problem(error.code, detail_of(error.code, facts), **facts)
 
 
 def _rejection(result: Rejected) -> Problem:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from quorate.application.tracing import Span
 from quorate.contracts.operations import AnyOperation
+from quorate.contracts.problems import Problem
 from quorate.domain.shared.records import record
 from quorate.eventlog import pages
 from quorate.runtime.asgi import Receive
@@ -19,7 +20,7 @@ class Call:
 
     __slots__ = (
         *("allowance", "body", "headers", "page_bytes_max", "path", "principal", "query"),
-        *("receive", "request_id", "span", "unmetered", "urgent"),
+        *("receive", "request_id", "response_bytes_max", "span", "unmetered", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -31,6 +32,7 @@ class Call:
         self.request_id = ""
         self.urgent = False
         self.page_bytes_max = pages.PAGE_BYTES_MAX
+        self.response_bytes_max: int | None = None  # Over NATS; HTTP has no limit.
         self.unmetered = False
         self.allowance: tuple[tuple[bytes, bytes], ...] = ()  # Headers about the rate limit.
         self.span: Span | None = None
@@ -72,6 +74,18 @@ def handles(operation: AnyOperation) -> Callable[[H], H]:
         return handler
 
     return register
+
+
+def too_large_for_nats(operation: AnyOperation, size: int) -> Problem:
+    """Return the problem of a response that fits in no message of NATS."""
+    if operation.query is not None and "limit" in operation.query.model_fields:
+        detail = "limit: The response is too large for one NATS message."
+    else:
+        detail = (
+            f"The response of {size} bytes is too large for one NATS message: "
+            f"use HTTP, {operation.method} {operation.path}."
+        )
+    return Problem("invalid_request", detail)
 
 
 def topic_of(operation: AnyOperation) -> str:

@@ -14,6 +14,7 @@ from quorate.bus.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
     IDEMPOTENCY_HEADER,
+    MEDIA_HEADER,
     REQUEST_ID_HEADER,
     SEQUENCE_HEADER,
     id_fields,
@@ -59,15 +60,18 @@ _OPTIONAL_FIELDS = {
     *("tenant_id", "agent_id", "agent_name"),
 }
 
+_FILE: Json = {"type": "string", "format": "binary", "description": "The bytes of the file."}
+
 # -- Responses and problems --------------------------------------------------
 
 
 def response_schemas(endpoints: Sequence[AnyOperation]) -> tuple[dict[str, Json], Json]:
     """Return the response schema of each operation by name, and the schemas that they refer to."""
     types: dict[str, tuple[Mode, Any]] = {
-        one.name: ("serialization", one.response) for one in endpoints
+        one.name: ("serialization", one.response) for one in endpoints if not one.is_download
     }
     refs, shared = generate_schemas(types)
+    refs |= {one.name: _FILE for one in endpoints if one.is_download}
     return refs, shared | problem_schemas((one, _codes(one)) for one in endpoints)
 
 
@@ -107,6 +111,7 @@ def request_example(endpoint: AnyOperation) -> Json:
 
 # -- Responses ---------------------------------------------------------------
 
+_TEXT: Json = {"type": "string"}
 _DIGITS: Json = {"type": "string", "pattern": "^[0-9]+$"}
 _SEQUENCE = _DIGITS | {"description": "The response reflects the tenant's log up to this sequence."}
 _REPLAYED: Json = {
@@ -126,6 +131,8 @@ def _headers(properties: Json, *required: str) -> Json:
 
 def response_headers(endpoint: AnyOperation) -> Json:
     properties: Json = {SEQUENCE_HEADER: _SEQUENCE}
+    if endpoint.is_download:
+        properties |= {MEDIA_HEADER: _TEXT, "Content-Disposition": _TEXT}
     if endpoint.command:
         properties["Idempotent-Replayed"] = _REPLAYED
     if endpoint.query is not None and issubclass(endpoint.query, PageQuery):

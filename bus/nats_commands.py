@@ -31,6 +31,7 @@ from quorate.application.operations import (
     HandlerOfService,
     Reply,
     Streamed,
+    too_large_for_nats,
 )
 from quorate.application.rate_limiter import (
     READ_RESERVE,
@@ -65,6 +66,7 @@ REQUEST_ID_HEADER = "X-Request-Id"
 ERROR_STATUS_HEADER = "Nats-Service-Error-Code"
 ERROR_CODE_HEADER = "Nats-Service-Error"
 SEQUENCE_HEADER = "Quorate-Sequence"
+MEDIA_HEADER = "Content-Type"  # Of a response that is a file.
 OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked input.
 # An agent may have several keys, and NATS does not pass on which one it connected with.
 NO_KEY = ""
@@ -129,6 +131,7 @@ class NatsCommandHandler:
         call = Call({}, {})
         call.request_id, call.span = log_entry.request_id, log_entry.span
         call.page_bytes_max = pages.NATS_PAGE_BYTES_MAX
+        call.response_bytes_max = request.response_bytes_max
         work: Awaitable[Reply | Streamed]
         try:
             operation = self._operation(request.sender)
@@ -140,7 +143,9 @@ class NatsCommandHandler:
         else:
             work = self._execute(call, operation, request.sender)
         has_error = self._has_error_object(request.sender)
-        return _respond(work, call, log_entry, request.response_bytes_max, error_object=has_error)
+        known = self._operations.get(request.sender.operation)
+        endpoint = None if known is None else known.endpoint
+        return _respond(work, call, log_entry, endpoint, error_object=has_error)
 
     def is_urgent(self, subject: CommandSubject) -> bool:
         operation = self._operations.get(subject.operation)
@@ -297,7 +302,7 @@ async def _respond(
     work: Awaitable[Reply | Streamed],
     call: Call,
     log_entry: RequestLogEntry,
-    bytes_max: int,
+    endpoint: AnyOperation | None,
     *,
     error_object: bool,
 ) -> CommandResponse:
@@ -305,14 +310,16 @@ async def _respond(
     if isinstance(reply, Problem):
         return _problem_response(reply, log_entry.request_id, error_object=error_object)
     assert isinstance(reply, Reply)
-    if len(reply.body) > bytes_max:
-        problem = Problem(
-            "invalid_request", "limit: The response is too large for one NATS message."
-        )
+    assert endpoint is not None
+    assert call.response_bytes_max is not None
+    if len(reply.body) > call.response_bytes_max:
+        problem = too_large_for_nats(endpoint, len(reply.body))
         log_entry.record_rejection(problem, call.principal)
         return _problem_response(problem, log_entry.request_id, error_object=error_object)
     log_entry.record_success(reply.status)
     headers = {name.decode().title(): value.decode() for name, value in reply.headers}
+    if reply.media is not None:
+        headers[MEDIA_HEADER] = reply.media.decode()
     if reply.sequence is not None:
         headers[SEQUENCE_HEADER] = str(reply.sequence)
     return CommandResponse(body=reply.body, headers=headers)

@@ -175,6 +175,7 @@ mail = LazyGroup(
             "send": "quorate.cli.commands.mail_send:send",
             "inbox": "quorate.cli.commands.mail_reading:inbox",
             "read": "quorate.cli.commands.mail_reading:read",
+            "attachment": "quorate.cli.commands.mail_attachment:attachment",
             "thread": "quorate.cli.commands.mail_reading:thread",
             "reply": "quorate.cli.commands.mail_send:reply",
             "sent": "quorate.cli.commands.mail_reading:sent",

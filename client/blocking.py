@@ -288,6 +288,7 @@ class Mailbox(SyncProxy):
     inbox = _run(mailboxes.Mailbox.inbox)
     sent = _run(mailboxes.Mailbox.sent)
     message = _run(mailboxes.Mailbox.message)
+    attachment = _run(mailboxes.Mailbox.attachment)
     thread = _run(mailboxes.Mailbox.thread)
     search = _run(mailboxes.Mailbox.search)
     iterate_inbox = _Method(mailboxes.Mailbox.iterate_inbox, _iterate)

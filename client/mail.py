@@ -30,10 +30,10 @@ from quorate.client.notifications import NotificationFeed
 from quorate.contracts.mail.messages import MailMessage, SentInfo
 from quorate.domain.mail.addresses import agent_address
 from quorate.domain.mail.messages import SUBJECT_LENGTH_MAX, Importance
-from quorate.domain.mail.subjects import Kind, TaskKind
+from quorate.domain.mail.subjects import ESCALATION, Kind, TaskKind
 
 _REPLY = re.compile(r"\s*re:", re.IGNORECASE)
-_PROTOCOL = re.compile(r"[A-Z]+:\S+?(?:[\s:;,|\u2013\u2014]+|\Z)")
+_PROTOCOL = re.compile(r"[A-Z]+:\S*?(?:[\s:;,|\u2013\u2014]+|\Z)")
 
 
 class Fenced(Protocol):
@@ -47,9 +47,12 @@ def reply_subject(replied: MailMessage, kind: TaskKind | None) -> str:
     """Return the subject of a reply; raise ValueError for an answer to what is no task."""
     subject = replied.subject
     if kind is not None:
-        if replied.task_id is None:
-            raise ValueError("the message has no task id")
-        return task_subject(kind, replied.task_id, _PROTOCOL.sub("", subject, count=1))
+        if replied.kind is None or replied.kind == ESCALATION:
+            raise ValueError("the message is no task: its subject has no kind")
+        title = _PROTOCOL.sub("", subject, count=1)
+        if replied.task_id is None:  # ``TASK: title``, without an id.
+            return f"{kind}: {title}"[:SUBJECT_LENGTH_MAX]
+        return task_subject(kind, replied.task_id, title)
     return (subject if _REPLY.match(subject) else f"Re: {subject}")[:SUBJECT_LENGTH_MAX]
 
 

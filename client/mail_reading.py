@@ -8,6 +8,7 @@ from quorate.client import mail_requests
 from quorate.client.agent_context import AgentContext
 from quorate.client.mail_arrivals import complete
 from quorate.client.mail_requests import Order
+from quorate.contracts.downloads import Download
 from quorate.contracts.mail.mailbox import AccountInfo, MarksInfo, PolicyInfo
 from quorate.contracts.mail.messages import (
     LIST_LENGTH_DEFAULT,
@@ -89,6 +90,17 @@ class MailReader:
         ref = self._context.agent_ref
         return await self._context.execute(
             mail_requests.get_message(ref, message_id, mark_read=mark_read)
+        )
+
+    async def attachment(self, message: MessageOrId, number: int = 1) -> Download:
+        """Download an attachment of a message from outside; they are numbered from 1.
+
+        Its name and its bytes are untrusted. Raises MessageNotFoundError, AttachmentNotFoundError,
+        and AttachmentNotStoredError for one that was erased or too large.
+        """
+        ref = self._context.agent_ref
+        return await self._context.execute(
+            mail_requests.get_attachment(ref, message_id(message), number)
         )
 
     async def thread(

@@ -4,6 +4,7 @@ from quorate.client.errors import ConflictError, NotFoundError
 from quorate.client.rejections import RejectedError
 from quorate.domain.mail.accounts import NotAnAgent, SendingLimitReached
 from quorate.domain.mail.addresses import RecipientInvalid, TooManyRecipients
+from quorate.domain.mail.attachments import AttachmentNotFound, AttachmentNotStored
 from quorate.domain.mail.deliveries import DeliveryNotFound, NotADeadLetter
 from quorate.domain.mail.messages import MessageNotFound
 from quorate.domain.mail.sending import NotSchedulable, SubjectTooLong
@@ -20,6 +21,18 @@ class MessageNotFoundError(RejectedError, NotFoundError):
     """The message does not exist, or the agent neither sent nor received it."""
 
     code = MessageNotFound.code
+
+
+class AttachmentNotFoundError(RejectedError, NotFoundError):
+    """The message has no attachment with this number."""
+
+    code = AttachmentNotFound.code
+
+
+class AttachmentNotStoredError(RejectedError, NotFoundError):
+    """The attachment was erased with the body, or was too large to be stored."""
+
+    code = AttachmentNotStored.code
 
 
 class ThreadNotFoundError(RejectedError, NotFoundError):

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from quorate.client.request_builder import Request, request_for
+from quorate.contracts.downloads import Download
 from quorate.contracts.mail.mailbox import (
     ACKNOWLEDGE,
     DELETE_MESSAGE,
@@ -29,6 +30,7 @@ from quorate.contracts.mail.mailbox import (
     Starred,
 )
 from quorate.contracts.mail.messages import (
+    GET_ATTACHMENT,
     GET_MESSAGE,
     GET_THREAD,
     LIST_INBOX,
@@ -148,6 +150,12 @@ def get_message(
     """Get one message, and mark it as read. Rejected with MessageNotFoundError."""
     query = _query(MessageQuery, agent, mark_read=mark_read)
     return request_for(GET_MESSAGE, query=query, message_id=message_id)
+
+
+def get_attachment(agent: AgentRef, message_id: str, number: int) -> Request[Download]:
+    """Download an attachment; they are numbered from 1."""
+    query = _query(SnakeAgentQuery, agent)
+    return request_for(GET_ATTACHMENT, query=query, message_id=message_id, number=str(number))
 
 
 def get_thread(

@@ -1,10 +1,11 @@
-"""Requests about keys, tenants and quotas; ``requests`` contains them as well."""
+"""Requests about keys, tenants, quotas and message bodies; ``requests`` contains them as well."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
 from quorate.client.request_builder import Request, request_for
+from quorate.contracts.event_log import LIST_CONTENTS, ContentsInfo, ContentsQuery
 from quorate.contracts.identity.api_keys import (
     GET_OWN_KEY,
     ISSUE_KEY,
@@ -135,3 +136,22 @@ def set_mail_domain(tenant_id: str, mail_domain: str | None) -> Request[MailDoma
 def get_quotas(agent_id: str | None = None) -> Request[QuotasInfo]:
     """Get the quotas of the tenant, and those of one agent: by default that of an agent key."""
     return request_for(GET_QUOTAS, query=unchecked(QuotasQuery)(agent_id=agent_id))
+
+
+# -- Message bodies ----------
+
+
+def list_contents(
+    *,
+    after: int = 0,
+    limit: int = PAGE_LENGTH_DEFAULT,
+    log_id: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> Request[ContentsInfo]:
+    """List the message bodies to which the events after the sequence ``after`` refer.
+
+    With ``ids``, those of these messages instead; ``next`` is then how many ids were answered.
+    """
+    joined = None if ids is None else ",".join(ids)
+    query = unchecked(ContentsQuery)(after=after, limit=limit, log_id=log_id, ids=joined)
+    return request_for(LIST_CONTENTS, query=query)

@@ -74,10 +74,10 @@ _STANDARD_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
 def describe_problem(status: int, problem: Mapping[str, Any] | None) -> str:
     """Return title and detail of a problem document, or a sentence that names the status.
 
-    The title is left out when the detail only repeats it. At most DETAIL_LENGTH_MAX characters.
+    The title is left out when the detail begins with it. At most DETAIL_LENGTH_MAX characters.
     """
     parts = [str(problem[name]) for name in ("title", "detail") if problem and problem.get(name)]
-    if len(parts) > 1 and parts[1].rstrip(".") == parts[0]:
+    if len(parts) > 1 and parts[1].startswith(parts[0]):
         parts = parts[1:]
     return ": ".join(parts)[:DETAIL_LENGTH_MAX] or f"The service responded with status {status}"
 

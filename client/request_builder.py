@@ -30,6 +30,7 @@ class Request(Generic[T]):
     * ``over_nats``: whether the operation is available over NATS.
     * ``long_poll_seconds``: how long the service may wait before it responds.
     * ``parse``: makes the typed result from the JSON of the response.
+    * ``is_download``: the response is a file, and the result a ``Download``.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Request(Generic[T]):
     over_nats: bool = False
     long_poll_seconds: float = 0.0
     parse: Callable[[Any], T]
+    is_download: bool = False
 
     @property
     def can_use_nats(self) -> bool:
@@ -91,7 +93,8 @@ def request_for(
             **{json_name(operation, name): id_ for name, id_ in ids.items()},
         },
         is_command=operation.command,
-        over_nats=operation.over_nats,
+        over_nats=operation.over_nats and not operation.is_download,  # A file may be large.
+        is_download=operation.is_download,
         long_poll_seconds=float(getattr(query, "wait", 0.0)),
         parse=_parser(operation.response),
     )

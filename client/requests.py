@@ -46,10 +46,7 @@ from quorate.contracts.coordination.leases import (
 )
 from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, SendVerdict
 from quorate.contracts.event_log import (
-    LIST_CONTENTS,
     LIST_EVENTS,
-    ContentsInfo,
-    ContentsQuery,
     EventsInfo,
     EventsQuery,
 )
@@ -372,17 +369,10 @@ def list_events(
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 
-def list_contents(
-    *, after: int = 0, limit: int = PAGE_LENGTH_DEFAULT, log_id: str | None = None
-) -> Request[ContentsInfo]:
-    """List the message bodies to which the events after the sequence ``after`` refer."""
-    query = unchecked(ContentsQuery)(after=after, limit=limit, log_id=log_id)
-    return request_for(LIST_CONTENTS, query=query)
-
-
 # -- Keys, tenants and quotas ---------------------------------------------------
 
 create_tenant = operator_requests.create_tenant
+list_contents = operator_requests.list_contents
 get_own_key = operator_requests.get_own_key
 get_quotas = operator_requests.get_quotas
 get_tenant = operator_requests.get_tenant

@@ -232,6 +232,7 @@ class Mail(Group[CallerT_co]):
     inbox = Method(mail_requests.list_inbox)
     sent = Method(mail_requests.list_sent)
     message = Method(mail_requests.get_message)
+    attachment = Method(mail_requests.get_attachment)
     thread = Method(mail_requests.get_thread)
     search = Method(mail_requests.search)
     read = Method(mail_requests.mark_read)

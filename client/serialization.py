@@ -15,6 +15,7 @@ from quorate.client.errors import RequestFailedError, UnauthorizedError, Unavail
 from quorate.client.problem_errors import error_from_response, invalid_field
 from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
+from quorate.contracts.downloads import Download
 from quorate.domain.shared.records import record
 
 T = TypeVar("T")
@@ -122,8 +123,13 @@ def _parse_success(
 ) -> Response[T]:
     sequence = headers.get(SEQUENCE)
     try:
+        result: Any
+        if request.is_download:
+            result = Download.from_response(headers, content)
+        else:
+            result = request.parse(orjson.loads(content))
         return Response(
-            result=request.parse(orjson.loads(content)),
+            result=result,
             sequence=None if sequence is None else int(sequence),
             replayed=headers.get(REPLAYED) == "true",
             sent_at=sent_at,

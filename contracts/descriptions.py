@@ -27,5 +27,7 @@ LAST_EVENT_ID_DESCRIPTION: Final = (
 
 def id_description(name: str) -> str:
     """Describe the path parameter of an id."""
+    if name == "number":
+        return "Number of the attachment, from 1."
     resource = name.removesuffix("_id").replace("consensus", "proposal").replace("key", "API key")
     return f"Id of the {resource}."

@@ -25,6 +25,8 @@ EVENTS = "/v1/events"
 
 
 LOG_ID_LENGTH_MAX = 64
+IDS_MAX = 100  # Of a request; more are not answered.
+IDS_LENGTH_MAX = 65 * IDS_MAX
 LogId = Annotated[str, Field(max_length=LOG_ID_LENGTH_MAX)]
 
 
@@ -59,6 +61,11 @@ class EventsQuery(CursorQuery):
 class ContentsQuery(CursorQuery):
     after: Sequence = Field(default=0, description="Sequence of the last event you have.")
     limit: PageLength = PAGE_LENGTH_DEFAULT
+    ids: Annotated[str, Field(max_length=IDS_LENGTH_MAX)] | None = Field(
+        default=None,
+        description="Ids of messages, separated by commas: their bodies instead of those of a "
+        "range of events. The bodies of archived events are still here.",
+    )
 
 
 class StreamQuery(CursorQuery):
@@ -107,9 +114,12 @@ class EventsInfo(ResponseModel):
 
 
 class ContentInfo(ResponseModel):
-    """One part of a message body; ``salt`` is hexadecimal, ``data`` is base64."""
+    """One part of a message body; ``salt`` is hexadecimal, ``data`` is base64.
 
-    sequence: int
+    ``sequence`` is that of the event, or null in a response to ``ids``.
+    """
+
+    sequence: int | None
     id: str
     part: str
     salt: str
@@ -119,7 +129,8 @@ class ContentInfo(ResponseModel):
 class ContentsInfo(ResponseModel):
     """A page of message bodies. Send ``next`` as ``after`` to read the next page.
 
-    ``limit`` counts events, with or without bodies.
+    ``limit`` counts events, with or without bodies. In a response to ``ids``, ``next`` is the
+    number of ids that were answered: send the others again.
     """
 
     contents: list[ContentInfo]

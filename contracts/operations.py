@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from quorate.contracts.downloads import ANY_MEDIA
 from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import has_snake_case
 from quorate.domain.identity.principals import Role
@@ -42,7 +43,7 @@ class Operation(Generic[R]):
     body_media: str = JSON_MEDIA  # Another one: the handler gets the bytes. HTTP only.
     query: type[BaseModel] | None = None
     response: type[R] | None = None  # A model, a TypedDict, or a list of one.
-    media: str = "text/html"  # The media type of a response that is not JSON.
+    media: str = "text/html"  # The media type of a response that is not JSON; ANY_MEDIA: a file.
     errors: Sequence[type[DomainError]] = ()
     command: bool = False  # Accepts an Idempotency-Key.
     streams: bool = False
@@ -56,6 +57,11 @@ class Operation(Generic[R]):
     def has_snake_case(self) -> bool:
         """Whether its fields and ids have their names of Python in JSON."""
         return has_snake_case(self.body) or has_snake_case(self.query)
+
+    @property
+    def is_download(self) -> bool:
+        """Whether the response is a file (contracts/downloads.py)."""
+        return self.media == ANY_MEDIA
 
     @property
     def has_raw_body(self) -> bool:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import orjson
+from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from quorate.domain import registry as _domain  # noqa: F401 - loads every error class.
+from quorate.domain import registry as _domain  # noqa: F401 - loads the errors of commands.
+from quorate.domain.mail import attachments as _attachments  # noqa: F401 - errors of a query only.
 from quorate.domain.shared.errors import (
     Conflict,
     DomainError,
@@ -30,6 +32,7 @@ PROBLEM_TYPE = "urn:quorate:problem:"
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_SECONDS = 1
 _CAPITAL = re.compile("[A-Z]")
+_FIELD = re.compile(r"{(\w+)")
 
 STATUS_BY_BASE: Mapping[type[DomainError], int] = {
     Forbidden: 403,
@@ -150,6 +153,8 @@ class Kind:
     status: int
     title: str
     error: type[DomainError]
+    reason: str  # This and ``detail`` have the names that callers see.
+    detail: str
 
 
 def _declared(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
@@ -165,20 +170,42 @@ def _status(error: type[DomainError]) -> int:
     return next(status for base, status in STATUS_BY_BASE.items() if issubclass(error, base))
 
 
+def _public(template: str) -> str:
+    return _FIELD.sub(lambda found: f"{{{to_camel(found[1])}", template)
+
+
+def _kind(error: type[DomainError]) -> Kind:
+    return Kind(
+        status=_status(error),
+        title=error.title,
+        error=error,
+        reason=_public(error.reason),
+        detail=_public(error.detail),
+    )
+
+
 def _kinds() -> Mapping[str, Kind]:
-    kinds = [Kind(status=_status(one), title=one.title, error=one) for one in _declared()]
+    kinds = [_kind(one) for one in _declared()]
     return {kind.error.code: kind for kind in sorted(kinds, key=lambda kind: kind.status)}
 
 
 KINDS: Mapping[str, Kind] = _kinds()
 
 
-def detail_of(code: str, details: Mapping[str, Any]) -> str:
-    """Return the sentence about this case; ``details`` are the members of the problem."""
-    error = KINDS[code].error
-    if not error.detail:
-        return f"{error.title}."
-    return error.detail.format_map(snake_case(details))
+def detail_of(code: str, facts: Mapping[str, Any]) -> str:
+    """Return the title as a sentence, with the reason that the fields of the problem give.
+
+    An error of a seed has the text of the seed instead.
+    """
+    kind = KINDS[code]
+    if not kind.reason and not kind.detail:
+        return f"{kind.title}."
+    try:
+        if kind.detail:
+            return kind.detail.format_map(facts)
+        return f"{kind.title}: {kind.reason.format_map(facts)}."
+    except KeyError:  # Of a stored response: it has the fields of the version that stored it.
+        return f"{kind.title}."
 
 
 class Problem(Exception):

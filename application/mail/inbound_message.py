@@ -59,7 +59,7 @@ class Attachment:
     content_type: str
     size: int
     sha256: str
-    data: bytes
+    data: bytes | None  # None above ATTACHMENTS_BYTES_MAX: it is listed only.
 
 
 @record
@@ -220,21 +220,18 @@ def _text(part: Part) -> str:
 
 def _attachments(parts: Sequence[Part]) -> tuple[Attachment, ...]:
     attachments = []
-    total = 0
+    kept = 0
     for number, part in enumerate(parts, start=1):
         data = part.data()
-        total += len(data)
-        if total > ATTACHMENTS_BYTES_MAX:
-            raise UnreadableMessage(
-                f"The attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"
-            )
+        is_kept = kept + len(data) <= ATTACHMENTS_BYTES_MAX
+        kept += len(data) if is_kept else 0
         attachments.append(
             Attachment(
                 name=_file_name(part.headers.file_name()) or f"attachment-{number}",
                 content_type=part.content_type,
                 size=len(data),
                 sha256=sha256(data).hexdigest(),
-                data=data,
+                data=data if is_kept else None,
             )
         )
     return tuple(attachments)

@@ -26,6 +26,7 @@ import structlog
 from quorate.application.mail import relay_metrics
 from quorate.application.mail.relay_metrics import RelayMetrics
 from quorate.application.mail.relayed_message import (
+    BodyErased,
     CannotBeSent,
     domain_of,
     envelope_address,
@@ -42,6 +43,7 @@ from quorate.domain.identity.principals import SYSTEM_ACTOR
 from quorate.domain.mail.deliveries import Delivery
 from quorate.domain.mail.delivery_attempts import (
     BeginDelivery,
+    CancelErased,
     QueueHeld,
     RecordFailure,
     RecordRelayed,
@@ -93,7 +95,7 @@ class _Outcome:
     """The outcome of an attempt that is to be recorded."""
 
     due: DueDelivery
-    command: RecordRelayed | RecordFailure
+    command: RecordRelayed | RecordFailure | CancelErased
 
 
 class OutboundRelay:
@@ -224,13 +226,15 @@ class OutboundRelay:
             _logger.exception("mail_relay.attempt_failed", delivery=due.delivery.id)
             await asyncio.sleep(FAILED_SECONDS)
 
-    async def _send(self, due: DueDelivery) -> RecordRelayed | RecordFailure | None:
+    async def _send(self, due: DueDelivery) -> RecordRelayed | RecordFailure | CancelErased | None:
         """Send the message unless the send gate blocks it; return what to record."""
         delivery = due.delivery
         try:
             message, sender = await self._make(due)
         except CannotBeSent as error:
             return self._failure(delivery, PermanentFailure(None, str(error)))
+        except BodyErased:
+            return CancelErased(message_id=delivery.message_id, delivery_id=delivery.id)
         if not await self._begin(due):
             return None
         started = time.monotonic()
@@ -295,6 +299,8 @@ class OutboundRelay:
                 is_late = True
                 await asyncio.sleep(RETRY_SECONDS)
         del self._outcomes[id_]
+        if isinstance(command, CancelErased):
+            _logger.info("mail.cancelled", tenant=due.tenant, delivery=id_)
         if isinstance(command, RecordFailure):
             log = _logger.warning if status == "dead_lettered" else _logger.info
             failed = {"smtp_code": command.smtp_code, "detail": command.detail}

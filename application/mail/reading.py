@@ -11,9 +11,11 @@ from quorate.application.mail.rendering import (
     render_page,
     render_thread,
 )
-from quorate.application.operations import Call, Reply, handles
+from quorate.application.operations import Call, Reply, handles, too_large_for_nats
 from quorate.application.rendering import Json, dump
+from quorate.contracts.downloads import download_headers, safe_media
 from quorate.contracts.mail.messages import (
+    GET_ATTACHMENT,
     GET_MESSAGE,
     GET_THREAD,
     LIST_SENT,
@@ -22,6 +24,7 @@ from quorate.contracts.mail.messages import (
     SentQuery,
     ThreadQuery,
 )
+from quorate.domain.mail.attachments import AttachmentNotStored, find_attachment
 from quorate.domain.mail.mailbox import MarkRead
 from quorate.domain.mail.messages import MessageNotFound
 from quorate.domain.mail.threads import ThreadNotFound
@@ -86,9 +89,7 @@ async def get_message(service: Service, call: Call) -> Reply:
     message_id, principal = call.path["message_id"], call.principal
     agent_id = await mailbox_owner.agent_id_if_named(service, call)
     found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
-    row = None if found.found is None else _kept(found.found)
-    if row is None or not await _may_read(service, principal.tenant, row, agent_id):
-        raise MessageNotFound
+    row = await _readable(service, principal.tenant, found.found, agent_id)
     is_unread = row.entry is not None and row.entry.read_at is None
     if agent_id is not None and is_unread and query.mark_read and principal.role != "auditor":
         command = MarkRead(caller=principal, agent_id=agent_id, message_id=message_id)
@@ -96,6 +97,41 @@ async def get_message(service: Service, call: Call) -> Reply:
         found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
         row = row if found.found is None else _kept(found.found) or row
     return _charged(service, call, dump(render_message(row, agent_id)), found.sequence)
+
+
+async def _readable(
+    service: Service, tenant: str, found: MailRow | None, agent_id: str | None
+) -> MailRow:
+    """Return the message if the mailbox may read it; raise MessageNotFound."""
+    row = None if found is None else _kept(found)
+    if row is None or not await _may_read(service, tenant, row, agent_id):
+        raise MessageNotFound
+    return row
+
+
+@handles(GET_ATTACHMENT)
+async def get_attachment(service: Service, call: Call) -> Reply:
+    message_id, principal = call.path["message_id"], call.principal
+    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
+    message = (await _readable(service, principal.tenant, found.found, agent_id)).message
+    attachment = find_attachment(message, call.path["number"])
+    size = int(attachment["bytes"])
+    if call.response_bytes_max is not None and size > call.response_bytes_max:
+        raise too_large_for_nats(GET_ATTACHMENT, size)
+    async with service.read_budget.turn(principal):
+        content = await service.reader.contents.one(
+            principal.tenant, message_id, str(attachment["part"])
+        )
+        if content is None:  # It was erased in this moment.
+            raise AttachmentNotStored("erased")
+        service.read_budget.charge(principal, size)
+    return Reply(
+        body=content.data,
+        sequence=found.sequence,
+        media=safe_media(str(attachment["media"])).encode(),
+        headers=download_headers(str(attachment["name"])),
+    )
 
 
 def _kept(row: MailRow) -> MailRow | None:

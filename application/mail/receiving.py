@@ -34,6 +34,7 @@ from quorate.domain.mail.addresses import (
     parse_recipient,
 )
 from quorate.domain.mail.addresses import RECIPIENTS_MAX as SENT_RECIPIENTS_MAX
+from quorate.domain.mail.attachments import NOT_STORED_PART
 from quorate.domain.mail.deliveries import Delivery, delivery_id
 from quorate.domain.mail.delivery_attempts import RecordBounce, RecordComplaint
 from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Attachment, Message
@@ -198,8 +199,9 @@ async def _command(  # noqa: PLR0917 - the parts of the command.
     parts = {TEXT_PART: text.encode()} | ({} if html is None else {HTML_PART: html.encode()})
     attachments: list[Attachment] = []
     for number, one in enumerate(message.attachments):
-        part = f"attachment-{number}"
-        parts[part] = one.data
+        part = NOT_STORED_PART if one.data is None else f"attachment-{number}"
+        if one.data is not None:
+            parts[part] = one.data
         attachments.append(
             {
                 "part": part,

@@ -11,18 +11,25 @@ from quorate.application.mail.outgoing_message import (
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND
 from quorate.projections.mail.outgoing import EarlierMessage, Outgoing
 
-ERASED = "The body was erased before the message was sent"
-
 
 class CannotBeSent(Exception):
-    """No attempt could succeed: the body is gone, or a value fits no header."""
+    """No attempt could succeed: the body was lost, or a value fits no header."""
+
+
+class BodyErased(Exception):
+    """There is nothing left to send."""
 
 
 def make_message(outgoing: Outgoing) -> bytes:
-    """Return the message; raises CannotBeSent. The same message always has the same bytes."""
+    """Return the message; raises CannotBeSent and BodyErased.
+
+    The same message always has the same bytes.
+    """
     message = outgoing.message
     if outgoing.text is None:
-        raise CannotBeSent(ERASED)
+        if message.erased_at is None:
+            raise CannotBeSent("The body is missing from the database")
+        raise BodyErased
     earlier = dict(_rfc_ids(outgoing.earlier))
     replied = earlier.pop(message.in_reply_to, None) if message.in_reply_to else None
     try:

@@ -21,6 +21,7 @@ from quorate.contracts.mail.messages import (
 )
 from quorate.domain.mail.accounts import MailAccount, MailPolicy, SendingUse, sending_use
 from quorate.domain.mail.addresses import agent_address
+from quorate.domain.mail.attachments import why_not_stored
 from quorate.domain.mail.deliveries import Delivery
 from quorate.domain.mail.mailbox import Marks
 from quorate.domain.mail.messages import Message, RecipientState
@@ -51,12 +52,14 @@ class _Shown:
 def _attachments(shown: _Shown) -> list[Json]:
     return [
         AttachmentInfo(
+            number=number,
             name=str(one["name"]),
             content_type=str(one["media"]),
             size=int(one["bytes"]),
             sha256=str(one["sha256"]),
+            stored=why_not_stored(shown.message, one) is None,
         ).model_dump(mode="json", by_alias=True)
-        for one in shown.message.attachments
+        for number, one in enumerate(shown.message.attachments, start=1)
     ]
 
 
@@ -147,6 +150,7 @@ _SENTENCES = {
     "held": "The message is held until an SMTP relay is configured.",
     "blocked": "The message was blocked.",
     "bounced": "The message could not be delivered.",
+    "cancelled": "The message was cancelled.",
     "partial": "The message could not be sent to all recipients.",
 }
 

@@ -10,6 +10,7 @@ Guarantees:
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -55,7 +56,8 @@ Examples:
 @click.option(
     "--with-bodies",
     is_flag=True,
-    help="Also write the message bodies to which events refer, except erased ones.",
+    help="Also write the message bodies to which events refer, except erased ones. "
+    "Those of archived events are included.",
 )
 @archive_option
 @service_options
@@ -88,9 +90,9 @@ def export(
             Client(service.url, service.api_key) as client,
             progress("Exporting") as advance,
         ):
+            bodies = ExportedBodies(client) if with_bodies else None
             start = _head_of_file(Path(file)) if append else _head_before(client, after)
             with _stdout() if file == STDOUT else _atomic_file(Path(file), keep=append) as sink:
-                bodies = ExportedBodies(client) if with_bodies else None
                 head = _copy(client, start, sink, archive, advance, bodies=bodies)
     except ChainBroken as broken:
         raise Failure(f"The hash chain of the service is corrupted: {broken}") from broken
@@ -99,9 +101,9 @@ def export(
     except OSError as error:
         raise Failure(f"Cannot write {file}: {error.strerror}") from error
     if as_json and file != STDOUT:
-        print_json(_as_json(file, start, head))
+        print_json(_as_json(file, start, head, bodies))
     else:
-        click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
+        click.echo(_report(file, start, head, bodies, appended=append), err=file == STDOUT)
 
 
 def _head_before(client: "Client", sequence: int) -> "StreamHead":
@@ -174,21 +176,31 @@ def _copy(
     head = start
     for page in _iterate_pages(client, start.sequence):
         if page.gap is not None:
-            head = _copy_archived(client, archive, head, page.gap.until, sink)
+            head = _copy_archived(client, archive, head, page.gap.until, sink, bodies=bodies)
         for event in page.events:
             json = dict(event.raw)
             head = verify_exported_event(json, head)
             sink.write(encode_line(json))
             if bodies is not None:
-                bodies.write_after(json, page.next, sink)
+                bodies.write_after(json, sink, page.next)
         advance(head.sequence - start.sequence, page.head - start.sequence)
     return head
 
 
 def _copy_archived(
-    client: "Client", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
+    client: "Client",
+    archive: Path | None,
+    head: "StreamHead",
+    until: int,
+    sink: BinaryIO,
+    *,
+    bodies: "ExportedBodies | None",
 ) -> "StreamHead":
-    """Copy events that the service has archived, from the archive files."""
+    """Copy events that the service has archived, from the archive files.
+
+    Their bodies are still in the database of the service.
+    """
+    from quorate.cli.audit.exported_bodies import IDS_PER_REQUEST
     from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.archive.files import ArchiveFolder
     from quorate.eventlog.hash_chain import public_event, verify_chain
@@ -199,10 +211,21 @@ def _copy_archived(
             f"or begin after event {until + 1} with --after"
         )
     tenant = client.keys.own().tenant_id
-    for event in ArchiveFolder(archive).events():
-        if event.tenant == tenant and head.sequence < event.sequence <= until:
-            head = verify_chain([event], head)
-            sink.write(encode_line(public_event(event)))
+    start = head.sequence
+    ours = (
+        event
+        for event in ArchiveFolder(archive).events()
+        if event.tenant == tenant and start < event.sequence <= until
+    )
+    while some := list(islice(ours, IDS_PER_REQUEST)):
+        head = verify_chain(some, head)
+        public = [public_event(event) for event in some]
+        if bodies is not None:
+            bodies.read_archived(public)
+        for one in public:
+            sink.write(encode_line(one))
+            if bodies is not None:
+                bodies.write_after(one, sink)
     if head.sequence < until:
         raise Failure(f"{archive} ends with event {head.sequence} of {tenant}, before {until}")
     return head
@@ -228,16 +251,37 @@ def _atomic_file(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
         yield file
 
 
-def _as_json(file: str, start: "StreamHead", head: "StreamHead") -> dict[str, Any]:
+def _as_json(
+    file: str, start: "StreamHead", head: "StreamHead", bodies: "ExportedBodies | None"
+) -> dict[str, Any]:
+    check = None if bodies is None else bodies.check
     return {
         "file": file,
         "events": head.sequence - start.sequence,
         "previous": {"sequence": start.sequence, "hash": start.hash.hex()},
         "head": {"sequence": head.sequence, "hash": head.hash.hex()},
+        **(
+            {}
+            if check is None
+            else {
+                "bodies": {
+                    "written": check.verified,
+                    "erased": check.erased,
+                    "missing": check.missing,
+                }
+            }
+        ),
     }
 
 
-def _report(file: str, start: "StreamHead", head: "StreamHead", *, appended: bool) -> str:
+def _report(
+    file: str,
+    start: "StreamHead",
+    head: "StreamHead",
+    bodies: "ExportedBodies | None",
+    *,
+    appended: bool,
+) -> str:
     head_hash = f"{head.sequence}:{head.hash.hex()}"
     target = "stdout" if file == STDOUT else file
     needs_previous = start.sequence and not appended
@@ -247,5 +291,14 @@ def _report(file: str, start: "StreamHead", head: "StreamHead", *, appended: boo
         command = command.replace(" --", " \\\n    --")
     return (
         f"{head.sequence - start.sequence} events written to {target}, hash chain verified.\n"
+        f"{_describe_bodies(bodies)}"
         f"Verify the file offline:\n{command}"
     )
+
+
+def _describe_bodies(bodies: "ExportedBodies | None") -> str:
+    if bodies is None:
+        return ""
+    check = bodies.check
+    missing = f", {check.missing} are missing" if check.missing else ""
+    return f"{check.verified} message bodies written; {check.erased} were erased{missing}.\n"

@@ -115,7 +115,11 @@ def verify(
 
 
 def _as_json(verified: "VerificationResult") -> dict[str, Any]:
-    contents = {"verified": verified.contents, "missing": verified.missing}
+    contents = {
+        "verified": verified.contents,
+        "erased": verified.erased,
+        "missing": verified.missing,
+    }
     return {
         "ok": True,
         "tenantId": verified.tenant,
@@ -130,9 +134,9 @@ def _as_json(verified: "VerificationResult") -> dict[str, Any]:
 def _format(name: str, verified: "VerificationResult") -> str:
     of_tenant = f" of tenant {verified.tenant}" if verified.tenant else ""
     contents = (
-        f"{verified.contents} message bodies are valid; {verified.missing} were erased or not"
-        " exported.\n"
-        if verified.contents or verified.missing
+        f"{verified.contents} message bodies are valid; {verified.erased} were erased, "
+        f"{verified.missing} were not exported.\n"
+        if verified.contents or verified.erased or verified.missing
         else ""
     )
     return (

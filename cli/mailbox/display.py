@@ -111,7 +111,9 @@ def _acknowledgement(message: "MailMessage") -> str:
 
 def _attachments(message: "MailMessage") -> str:
     files = [
-        f"{one.name} ({one.content_type}, {one.size / KIB:.1f} KiB)" for one in message.attachments
+        f"{one.number} {one.name} ({one.content_type}, {one.size / KIB:.1f} KiB"
+        f"{'' if one.stored else ', not stored'})"
+        for one in message.attachments
     ]
     return ", ".join(files)
 

@@ -185,7 +185,10 @@ def _run(
                 timeout_seconds=options.timeout,
                 idempotency_key=options.idempotency_key,
             )
-            print_response(response.result)
+            if operation.is_download:
+                sys.stdout.buffer.write(response.result.data)
+            else:
+                print_response(response.result)
             if options.include:
                 replayed = "yes" if response.replayed else "no"
                 print_hint(f"sequence: {response.sequence}, replayed: {replayed}")

@@ -19,6 +19,7 @@ REASONS: Mapping[str, str] = {
     "contact_blocked": "the policy of the recipient does not accept it",
     "no_such_agent": "no agent has this address",
     "no_relay": "no SMTP relay is configured",
+    "erased": "its body was erased before it was sent",
 }
 
 
@@ -145,6 +146,10 @@ def _dropped(details: Details, names: Names) -> str:
     return f"dead letter dropped, {_to_person(details, names)}{why}"
 
 
+def _cancelled(details: Details, names: Names) -> str:
+    return f"{_to_person(details, names)} was cancelled: {describe_reason(details['reason'])}"
+
+
 def _complaint(details: Details, names: Names) -> str:
     return f"{details['address']} reported mail of {_agent(details, names)} as spam"
 
@@ -238,6 +243,7 @@ MAIL_TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "MessageBounced": _bounced,
     "MessageDeadLettered": _dead_lettered,
     "DeadLetterDropped": _dropped,
+    "MessageCancelled": _cancelled,
     "ComplaintReceived": _complaint,
     "MessageRead": _marked("read"),
     "MessageUnread": _unread,

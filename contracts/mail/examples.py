@@ -34,11 +34,23 @@ QUERIES: dict[str, dict[str, Any]] = {
     "listInbox": {"unread_only": True, "limit": 20},
     "searchMail": {"q": "customer data"},
 }
-PATH_IDS = {"messageId": _MESSAGE, "threadId": _THREAD, "deliveryId": f"{_MESSAGE}.0"}
+PATH_IDS = {
+    "messageId": _MESSAGE,
+    "threadId": _THREAD,
+    "deliveryId": f"{_MESSAGE}.0",
+    "number": "1",
+}
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "recipient_invalid": {"address": "kim", "why": "there is no @ in it"},
     "too_many_recipients": {"limit": 10},
     "subject_too_long": {"lengthMax": 256},
+    "daily_quota_exceeded": {
+        "quota": "events_per_day",
+        "limit": 100_000,
+        "resetsAt": _MIDNIGHT,
+        "retryAfterSeconds": 43_200,
+    },
+    "attachment_not_stored": {"why": "erased"},
     "not_schedulable": {"address": _BOB},
     "not_a_dead_letter": {"deliveryStatus": "relayed"},
     "rate_limit_exceeded": {

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from quorate.contracts.downloads import ANY_MEDIA, Download
 from quorate.contracts.operations import Operation
 from quorate.contracts.problems import LogMismatch
 from quorate.contracts.roles import CAN_ACT, CAN_DELIVER_MAIL, CAN_READ
@@ -20,6 +21,7 @@ from quorate.contracts.wire_models import (
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 from quorate.domain.mail.accounts import NotAnAgent, SendingLimitReached
 from quorate.domain.mail.addresses import RECIPIENTS_MAX, RecipientInvalid, TooManyRecipients
+from quorate.domain.mail.attachments import AttachmentNotFound, AttachmentNotStored
 from quorate.domain.mail.messages import (
     BODY_BYTES_MAX,
     SUBJECT_LENGTH_MAX,
@@ -42,7 +44,7 @@ EMAIL = "/email"
 MESSAGE = EMAIL + "/message/{message_id}"
 # JSON may escape each byte of both bodies; 2 MiB is enough for all text that people write.
 SEND_BYTES_MAX = 2 * 1_024 * 1_024
-INBOUND_BYTES_MAX = 16 * 1_024 * 1_024  # 10 MiB of attachments, in base64, and the text.
+INBOUND_BYTES_MAX = 25 * 1_024 * 1_024  # What most mail servers accept.
 LIST_LENGTH_DEFAULT = 20
 LIST_LENGTH_MAX = 100
 ADDRESSES_ACCEPTED_MAX = 100  # More are malformed; RECIPIENTS_MAX is the rule.
@@ -108,10 +110,14 @@ class SentInfo(SnakeResponse):
 
 
 class AttachmentInfo(SnakeResponse):
+    """``stored`` is false if it was erased, or too large: it cannot be downloaded then."""
+
+    number: int
     name: str
     content_type: str
     size: int
     sha256: str
+    stored: bool
 
 
 class MailMessage(SnakeResponse):
@@ -325,6 +331,20 @@ GET_MESSAGE = Operation(
     errors=(*_READ_ERRORS, MessageNotFound),
     **_COMMON,
 )
+GET_ATTACHMENT: Operation[Download] = Operation(
+    method="GET",
+    path=MESSAGE + "/attachment/{number}",
+    name="getAttachment",
+    summary="Download an attachment",
+    description="The bytes as they were sent. They are numbered from 1, in the order of "
+    "`attachments` of the message. Over NATS the file must fit in one message; HTTP has no such "
+    "limit.",
+    roles=CAN_READ,
+    query=SnakeAgentQuery,
+    media=ANY_MEDIA,
+    errors=(*_READ_ERRORS, MessageNotFound, AttachmentNotFound, AttachmentNotStored),
+    **_COMMON,
+)
 GET_THREAD = Operation(
     method="GET",
     path=EMAIL + "/thread/{thread_id}",
@@ -368,6 +388,6 @@ RECEIVE_MAIL = Operation(
     **_COMMON,
 )
 OPERATIONS = (
-    *(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_THREAD),
+    *(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_ATTACHMENT, GET_THREAD),
     *(SEARCH_MAIL, RECEIVE_MAIL),
 )

@@ -163,10 +163,9 @@ class RequestNotFound(NotFound):
 
 @dataclass(eq=False)
 class RequestClosed(Conflict):
-    """The proposal was decided, timed out, or was cancelled. No vote can change that."""
-
     code, title = "consensus_closed", "The consensus proposal is closed"
-    consensus_status: Status
+    reason = "its status is {consensus_status}"
+    consensus_status: Status  # No vote can change it.
 
 
 @dataclass(eq=False)

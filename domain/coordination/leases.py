@@ -153,6 +153,7 @@ class LeaseHeld(Conflict):
     """
 
     code, title = "lease_conflict", "Another holder has the contact"
+    reason = "{lease_holder[agentName]} until {lease_holder[expiresAt]}"
     event: LeaseConflicted
     will_notify: bool
 
@@ -179,6 +180,7 @@ class LeaseEnded(Conflict):
     """A lease that has ended cannot be renewed. Acquire the contact again, with a new fence."""
 
     code, title = "lease_ended", "The lease has ended"
+    reason = "its status is {lease_status}"
     lease_id: str
     lease_status: Status
 

@@ -57,6 +57,7 @@ class AgentActive(Conflict):
     """An active agent cannot be removed. Deregister it, or wait for its timeout."""
 
     code, title = "agent_active", "The agent is active"
+    reason = "until {active_until} without a further heartbeat"
     agent_id: str
     active_until: Timestamp
 

@@ -161,6 +161,7 @@ class AgentInactive(Conflict):
     """The heartbeats stopped. The agent must heartbeat or register before it acts again."""
 
     code, title = "agent_inactive", "The agent is inactive"
+    reason = "its last heartbeat was at {last_heartbeat}"
     agent_id: str
     last_heartbeat: Timestamp
 

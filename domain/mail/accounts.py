@@ -153,6 +153,10 @@ class SendingLimitReached(LimitReached):
     """The agent has sent as many messages as it may in this hour or day."""
 
     code, title = "rate_limit_exceeded", "Sending limit reached"
+    reason = (
+        "{hourly_used} of {hourly_limit} messages in this hour, "
+        "{daily_used} of {daily_limit} in this day"
+    )
     limit_type: Literal["hourly", "daily"]
     hourly_used: int
     hourly_limit: int

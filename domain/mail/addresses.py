@@ -36,6 +36,7 @@ class RecipientInvalid(Invalid):
     """The text is not one plain address, such as ``kim@example.com``."""
 
     code, title = "recipient_invalid", "Invalid recipient address"
+    reason = "{why}"
     address: str
     why: str
 
@@ -45,6 +46,7 @@ class TooManyRecipients(Invalid):
     """A message has 1 to 10 recipients; a thread has a limit of participants as well."""
 
     code, title = "too_many_recipients", "Too many recipients"
+    reason = "the limit is {limit}"
     limit: int
 
 

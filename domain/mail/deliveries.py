@@ -7,6 +7,7 @@
 * A temporary failure defers the delivery, with growing waits; after ``RetryPolicy.hours`` it is a
   dead letter. A permanent failure bounces it at once. A dead letter is retried or dropped by an
   operator; it is never removed otherwise.
+* A message whose body was erased before it was sent is cancelled. That is no failure of its sender.
 * Without an SMTP relay a delivery is held, and queued as soon as there is one.
 """
 
@@ -33,6 +34,7 @@ from quorate.domain.shared.timestamps import Timestamp
 BlockReason: TypeAlias = Literal[GateReason, "sending_frozen"]
 RefusalReason: TypeAlias = Literal["contact_blocked", "no_such_agent"]
 NO_RELAY: Literal["no_relay"] = "no_relay"
+ERASED: Literal["erased"] = "erased"
 SENDING_FROZEN: BlockReason = "sending_frozen"
 CONTACT_BLOCKED: RefusalReason = "contact_blocked"
 NO_SUCH_AGENT: RefusalReason = "no_such_agent"
@@ -120,6 +122,13 @@ class DeadLetterDropped(_OfDelivery):
 
 
 @record
+class MessageCancelled(_OfDelivery):
+    """It will not be sent, for a reason that is not its sender's."""
+
+    reason: Literal["erased"]
+
+
+@record
 class ComplaintReceived(_OfDelivery):
     """The recipient reported the message as spam."""
 
@@ -134,6 +143,7 @@ Event: TypeAlias = (
     | MessageBounced
     | MessageDeadLettered
     | DeadLetterDropped
+    | MessageCancelled
     | ComplaintReceived
 )
 
@@ -180,6 +190,7 @@ class NotADeadLetter(Conflict):
     """Only a dead letter is retried or dropped."""
 
     code, title = "not_a_dead_letter", "The delivery is not a dead letter"
+    reason = "its status is {delivery_status}"
     delivery_status: RecipientStatus
 
 
@@ -237,6 +248,8 @@ def evolve(  # noqa: PLR0911 - one for each event.
             return _attempted(ended, event, "dead_lettered")
         case DeadLetterDropped():
             return changed(ended, status="dropped")
+        case MessageCancelled():
+            return changed(ended, status="cancelled", detail=event.reason)
         case ComplaintReceived():
             return state
         case _:
@@ -262,6 +275,7 @@ _STATUS: Mapping[type[Any], RecipientStatus] = {
     MessageBounced: "bounced",
     MessageDeadLettered: "dead_lettered",
     DeadLetterDropped: "dropped",
+    MessageCancelled: "cancelled",
 }
 
 
@@ -331,5 +345,5 @@ DELIVERIES: Aggregate[Delivery] = Aggregate(
         ),
     ),
     phase_of=attrgetter("status"),
-    is_final=lambda delivery: delivery.status in {"blocked", "bounced", "dropped"},
+    is_final=lambda delivery: delivery.status in {"blocked", "bounced", "dropped", "cancelled"},
 )

@@ -19,12 +19,14 @@ from quorate.domain.mail.accounts import (
 )
 from quorate.domain.mail.deliveries import (
     DELIVERIES,
+    ERASED,
     ComplaintReceived,
     DeadLetterDropped,
     Delivery,
     DeliveryNotFound,
     Event,
     MessageBounced,
+    MessageCancelled,
     MessageDeadLettered,
     MessageDeferred,
     MessageQueued,
@@ -207,6 +209,20 @@ class RecordComplaint(DeliveryCommand):
 
 
 @record
+class CancelErased(DeliveryCommand):
+    """Give up a delivery whose body was erased; the reputation of its sender stays as it is."""
+
+    message_id: str
+    delivery_id: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        delivery = self._find(state)
+        if not delivery.is_due or state[MESSAGES][delivery.message_id].erased_at is None:
+            return []
+        return [MessageCancelled(**_of(delivery), reason=ERASED)]
+
+
+@record
 class QueueHeld(DeliveryCommand):
     """Queue a held delivery: there is an SMTP relay now. It is not sent before its time."""
 
@@ -298,6 +314,7 @@ DELIVERY_COMMANDS = (
     RecordFailure,
     RecordBounce,
     RecordComplaint,
+    CancelErased,
     QueueHeld,
     RetryDeadLetter,
     DropDeadLetter,

@@ -42,12 +42,13 @@ RecipientStatus: TypeAlias = Literal[
     "bounced",
     "dead_lettered",
     "dropped",
+    "cancelled",
 ]
 Status: TypeAlias = Literal[RecipientStatus, "partial"]
 _WAITING: tuple[RecipientStatus, ...] = ("queued", "deferred", "held")
-_FAILED = frozenset({"blocked", "bounced", "dead_lettered", "dropped"})
-# A file of a message from outside: ``part`` (of the contents), ``name``, ``media``, ``bytes`` and
-# ``sha256`` (of the file, without salt).
+_FAILED = frozenset({"blocked", "bounced", "dead_lettered", "dropped", "cancelled"})
+# A file of a message from outside: ``part`` (of the contents; empty if it is not stored), ``name``,
+# ``media``, ``bytes`` and ``sha256`` (of the file, without salt).
 Attachment: TypeAlias = Mapping[str, str | int]
 ErasureReason: TypeAlias = Literal["requested", "retention"]
 

@@ -18,7 +18,7 @@ NAMES_CACHED_MAX = 256
 BODY_EVENT = "MessageDelivered"
 MESSAGE_RECEIVED = "message_received"
 StatusName: TypeAlias = Literal[
-    "read", "acknowledged", "ack_overdue", "bounced", "blocked", "dead_lettered"
+    "read", "acknowledged", "ack_overdue", "bounced", "blocked", "dead_lettered", "cancelled"
 ]
 _STATUS = "message_status"
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -123,4 +123,5 @@ RULES: Rules = {
     "MessageRefused": Rule(names=(_STATUS,), notify=_refused),
     "MessageBounced": _status("bounced"),
     "MessageDeadLettered": _status("dead_lettered"),
+    "MessageCancelled": _status("cancelled"),
 }

@@ -61,6 +61,7 @@ from quorate.domain.shared.timestamps import Timestamp
 @dataclass(eq=False)
 class SubjectTooLong(Invalid):
     code, title = "subject_too_long", "The subject is too long"
+    reason = "at most {length_max} characters"
     length_max: int
 
 

@@ -1,6 +1,8 @@
 """Read the structured protocol in subjects: ``TASK:{task_id}``, ``[ESCALATION L2]`` (seed 002).
 
-A subject of any other form has no kind. No subject is ever rejected.
+* The task id follows the colon directly. White space there means that there is only a title, as in
+  ``RESULT: Market analysis complete`` of the seed: the message has a kind, and no task id.
+* A subject of any other form has no kind. No subject is ever rejected.
 """
 
 import re
@@ -17,7 +19,8 @@ TASK_ID_LENGTH_MAX = 128
 # A task id ends at white space, or at a character that separates it from a title.
 _END = r"\s:;,|\u2013\u2014"
 _TASK = re.compile(
-    rf"({'|'.join(get_args(TaskKind))}):([^{_END}]{{1,{TASK_ID_LENGTH_MAX}}})(?=[{_END}]|\Z)"
+    rf"({'|'.join(get_args(TaskKind))}):"
+    rf"(?:([^{_END}]{{1,{TASK_ID_LENGTH_MAX}}})(?=[{_END}]|\Z)|(?=\s|\Z))"
 )
 _ESCALATION = re.compile(r"\[ESCALATION L([0-9]{1,3})\]")
 

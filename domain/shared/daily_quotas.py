@@ -48,6 +48,7 @@ class DailyQuotaExceeded(LimitReached):
     """The tenant, or one of its agents, has added ``limit`` in this day, which ends at a time."""
 
     code, title = "daily_quota_exceeded", "Daily quota exceeded"
+    reason = "{quota} is limited to {limit} a day, which ends at {resets_at}"
     quota: Daily
     limit: int
     resets_at: Timestamp

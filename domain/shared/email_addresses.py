@@ -38,6 +38,7 @@ class AddressUnusable(Invalid):
     """The text is not an address with one unambiguous key."""
 
     code, title = "contact_email_invalid", "Invalid or ambiguous e-mail address"
+    reason = "{why}"
     why: str
 
 

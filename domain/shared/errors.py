@@ -11,7 +11,8 @@ event that records it in ``recorded``; that event grants nothing.
   - LimitReached      the tenant has all that it may have
 
 Each error is declared once, as one class: ``code``, ``title`` and its fields. Problem documents,
-API documents, exceptions of the SDK and exit codes are made from it.
+API documents, exceptions of the SDK and exit codes are made from it. What a person needs of the
+fields is in ``reason``: the detail of a problem is the title and the reason, or ``detail``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ class DomainError(Exception):
 
     code: ClassVar[str]
     title: ClassVar[str]  # One for all errors of this code, without a period.
-    # The sentence about this case, with fields in braces. Without one, it is the title.
+    reason: ClassVar[str] = ""  # Of this error: names of fields in braces. Without a period.
+    # The whole sentence in place of title and reason, where a seed prints it. Fields as in reason.
     detail: ClassVar[str] = ""
 
     @property

@@ -61,6 +61,7 @@ class QuotaExceeded(LimitReached):
     """The tenant, or one of its agents, has reached ``limit``."""
 
     code, title = "quota_exceeded", "Quota exceeded"
+    reason = "{quota} is limited to {limit}"
     quota: Quota
     limit: int
 

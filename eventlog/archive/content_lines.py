@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from quorate.domain.registry import SCHEMA
 from quorate.domain.shared.contents import CONTENT_BYTES_MAX, Content, ContentRef, content_id_of
 from quorate.domain.shared.records import record
 
@@ -14,6 +15,8 @@ CONTENT = "content"  # The only key of a line with a content.
 REFS = "contents"  # The field of an event's data that refers to contents.
 _FIELDS = ("id", "part", "salt", "data")
 _REF = ("part", "sha256", "bytes")
+# An event erases the contents of its own stream.
+_ERASING = frozenset(type_.__name__ for type_ in SCHEMA.erases)
 _LENGTH_MAX = 64  # Of ids and parts, in the database.
 
 
@@ -96,18 +99,30 @@ def explain_difference(content: Content, refs: Mapping[str, ContentRef]) -> str 
 
 
 class ContentCheck:
-    """Checks the contents that follow their events in an export, and counts them."""
+    """Checks the contents that follow their events in an export, and counts them.
+
+    Its memory grows with the contents that are missing and that no event has erased so far.
+    """
 
     def __init__(self) -> None:
         self.verified = 0
-        self.missing = 0  # They were erased, or not exported.
+        self.erased = 0  # They are missing, and an event says why.
+        self._missing: dict[str, int] = {}  # The number of parts, by id.
         self._id = ""
         self._refs: dict[str, ContentRef] = {}  # Of the last event, without a content so far.
 
-    def begin(self, stream: str, data: Mapping[str, Any]) -> None:
+    @property
+    def missing(self) -> int:
+        """How many were not exported, or are erased by a later event than the last one."""
+        return sum(self._missing.values())
+
+    def begin(self, stream: str, type_: str, data: Mapping[str, Any]) -> None:
         """Take the references of the next event; raises ValueError."""
         self._id, self._refs = content_id_of(stream), dict(refs_in(data))
-        self.missing += len(self._refs)
+        if type_ in _ERASING:
+            self.erased += self._missing.pop(self._id, 0)
+        if self._refs:
+            self._missing[self._id] = len(self._refs)
 
     def check(self, line: Any) -> Content:  # noqa: ANN401 - JSON.
         """Verify and return the next content; raises ValueError with the reason."""
@@ -118,5 +133,8 @@ class ContentCheck:
             raise ValueError(reason)
         del self._refs[content.part]
         self.verified += 1
-        self.missing -= 1
+        if self._refs:
+            self._missing[self._id] = len(self._refs)
+        else:
+            del self._missing[self._id]
         return content

@@ -75,7 +75,8 @@ class Checkpoint:
 class VerificationResult:
     """A verified file; ``tenant`` is known when the file contains event 1.
 
-    ``contents`` are verified; ``missing`` were erased or not exported.
+    ``contents`` are verified; ``erased`` are missing because of an event; ``missing`` were not
+    exported.
     """
 
     events: int
@@ -84,6 +85,7 @@ class VerificationResult:
     head: StreamHead
     at: str
     contents: int = 0
+    erased: int = 0
     missing: int = 0
 
 
@@ -127,7 +129,7 @@ def read_verified(
         except ChainBroken as broken:
             raise FileCorrupted(number, broken.sequence, broken.reason) from broken
         try:
-            contents.begin(event["stream"], event["data"])
+            contents.begin(event["stream"], event["type"], event["data"])
         except ValueError as error:
             raise FileCorrupted(number, head.sequence, str(error)) from error
         yield ChainedEvent(event=event, head=head)
@@ -169,6 +171,7 @@ def verify(
         head=last.head,
         at=last.event["at"],
         contents=contents.verified,
+        erased=contents.erased,
         missing=contents.missing,
     )
 

@@ -14,6 +14,7 @@ from quorate.domain.mail.accounts import (
 from quorate.domain.mail.addresses import parse_recipients
 from quorate.domain.mail.delivery_attempts import (
     BeginDelivery,
+    CancelErased,
     DropDeadLetter,
     QueueHeld,
     RecordBounce,
@@ -123,6 +124,9 @@ def _to_people(
         (0, _delivery(RetryDeadLetter, 4)),
         (1_500, _delivery(RecordFailure, 4, **failed)),
         (0, _delivery(DropDeadLetter, 4, detail=text)),
+        (0, _send(caller, sender, 7, (LEE,), text)),
+        (0, EraseMessage(caller=operator, message_id="msg_7", detail=None)),
+        (0, _delivery(CancelErased, 7)),
         (0, _send(caller, sender, 5, (LEE,), text)),
         (0, FreezeSending(caller=operator, agent=AgentRef(name=sender), detail=text)),
         (

@@ -190,6 +190,7 @@ SENTENCES = [
     ("MessageBounced", {**DELIVERY, "reason": "rejected", "smtpCode": 550}, "bounced (rejected)"),
     ("MessageDeadLettered", {**DELIVERY, "attempts": 40}, "dead letter after 40 attempts"),
     ("DeadLetterDropped", {**DELIVERY, "detail": "old"}, "dead letter dropped"),
+    ("MessageCancelled", {**DELIVERY, "reason": "erased"}, "cancelled: its body was erased"),
     ("ComplaintReceived", DELIVERY, f"{KIM} reported mail of ann as spam"),
     ("MessageErased", {"messageId": "m", "reason": "retention"}, "its retention ended"),
     ("MessageRead", MARK, "bob read message m"),

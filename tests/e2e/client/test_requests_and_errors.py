@@ -63,6 +63,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.list_notifications(ME, after=3, limit=3, wait_seconds=2.5),
     requests.list_events(after=3, limit=3, type="VoteCast", agent_id="agent_1"),
     requests.list_contents(after=3, limit=3),
+    requests.list_contents(ids=["msg_1", "msg_2"]),
     requests.issue_key("agent", "me", "tenant-1", expires_in_seconds=60),
     requests.list_keys(tenant_id="tenant-1", after="x", limit=3),
     requests.rotate_key("key-1", overlap_seconds=60, expires_in_seconds=120),
@@ -85,6 +86,7 @@ MAIL: tuple[Request[Any], ...] = (
     mail_requests.list_inbox(ME, wait_seconds=2.5),
     mail_requests.list_sent(ME, cursor="3.1", limit=3),
     mail_requests.get_message(ME, "msg_1", mark_read=False),
+    mail_requests.get_attachment(ME, "msg_1", 2),
     mail_requests.get_thread(ME, "thr_1", order="desc", cursor="3.1"),
     mail_requests.search(ME, "two words", after=datetime(2026, 3, 1, tzinfo=UTC)),
     mail_requests.mark_read(ME, "msg_1"),
@@ -131,9 +133,11 @@ def test_request_matches_its_endpoint(operation: Request[Any]) -> None:
 
 
 @pytest.mark.parametrize("operation", ALL, ids=request_name)
-def test_request_can_use_nats_unless_it_is_a_long_poll(operation: Request[Any]) -> None:
+def test_request_can_use_nats_unless_it_is_a_long_poll_or_a_file(operation: Request[Any]) -> None:
     assert operation.can_use_nats == (
-        operation.name in OVER_NATS and not operation.long_poll_seconds
+        operation.name in OVER_NATS
+        and not operation.long_poll_seconds
+        and not operation.is_download  # It may be larger than a message.
     )
 
 

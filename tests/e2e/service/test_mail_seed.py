@@ -175,7 +175,7 @@ async def test_result_is_sent_to_the_callback(scene: Scene) -> None:
         "RESULT: Market analysis complete",
         "the analysis",
     )
-    assert result["kind"] is None  # There is no task id in the subject.
+    assert (result["kind"], result["task_id"]) == ("RESULT", None)  # The subject has no task id.
 
 
 async def test_fan_out_with_a_check_of_the_limits(

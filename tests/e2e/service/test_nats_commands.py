@@ -153,6 +153,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
         *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
+        "getAttachment",
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
         "listTools",

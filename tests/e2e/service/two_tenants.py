@@ -36,6 +36,7 @@ class TenantData:
     message: str  # From the agent to itself and to a person outside.
     thread: str
     preset: str
+    attached: str  # A message from outside with an attachment.
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -68,7 +69,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread}
+            | {self.message, self.thread, self.attached}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -80,13 +81,14 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     lease = await agent.lease(agent.id, contact, intent=tenant.id)
     request = await agent.propose(agent.id, reason=tenant.id)
     mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
+    mail_server = await tenant.create_mail_server()
     sent = (await agent.request("POST", "/email/send", mail)).json()
     preset = f"{tenant.id}-preset"
     await tenant.request_ok("PUT", f"/v1/presets/{preset}", {"description": tenant.id})
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
-        mail=await tenant.create_mail_server(),
+        mail=mail_server,
         agent=agent,
         spare_key=(await tenant.issue("auditor")).id,
         lease=lease["id"],
@@ -94,7 +96,18 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         message=sent["message_id"],
         thread=sent["thread_id"],
         preset=preset,
+        attached=await _receive_file(mail_server, _address(agent, tenant)),
     )
+
+
+async def _receive_file(mail_server: KeyHolder, address: str) -> str:
+    raw = (
+        f"From: kim@example.com\r\nTo: {address}\r\nContent-Type: text/csv; name=prices.csv\r\n"
+        "Content-Disposition: attachment\r\n\r\na,b\r\n"
+    )
+    headers = {"Content-Type": "message/rfc822"}
+    received = await mail_server.request("POST", "/email/inbound", content=raw, headers=headers)
+    return str(received.json()["message_id"])
 
 
 def _address(agent: Agent, tenant: Tenant) -> str:
@@ -115,7 +128,11 @@ PATHS: Named = {
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
+    "number": lambda _: "1",
 }
+# Of an endpoint that needs another resource than the others.
+PATHS_OF: Mapping[str, Named] = {"getAttachment": {"message_id": lambda side: side.attached}}
+NON_IDENTIFYING_PATHS = {"number"}
 # Fields of bodies and queries that refer to a resource of a tenant.
 FIELDS: Named = {
     "agentId": lambda side: side.agent.id,
@@ -126,6 +143,7 @@ FIELDS: Named = {
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
     "preset": lambda side: side.preset,
+    "ids": lambda side: side.message,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
@@ -245,6 +263,8 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "toAddress": lambda: f"{uuid4().hex}@example.com",
     "inReplyTo": lambda: f"msg_{uuid4().hex}",
     "threadId": lambda: f"thr_{uuid4().hex}",
+    "ids": lambda: f"msg_{uuid4().hex}",
+    "number": lambda: "99",
     "key_id": lambda: uuid4().hex[:16],
     "lease_id": lambda: str(uuid4()),
     "tenant_id": lambda: str(uuid4()),
@@ -281,6 +301,10 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
+def _path_value(endpoint: AnyOperation, name: str) -> Callable[[TenantData], str]:
+    return PATHS_OF.get(endpoint.name, {}).get(name, PATHS[name])
+
+
 @record
 class EndpointRequest:
     """A valid request of a tenant to an endpoint, with optional replacements."""
@@ -294,7 +318,7 @@ class EndpointRequest:
     def of(cls, endpoint: AnyOperation, side: TenantData) -> "EndpointRequest":
         return cls(
             endpoint=endpoint,
-            path={name: PATHS[name](side) for name in parameters(endpoint)},
+            path={name: _path_value(endpoint, name)(side) for name in parameters(endpoint)},
             body=None if endpoint.body is None else BODIES[endpoint.name](side),
             query=QUERIES[endpoint.name](side) if endpoint.name in QUERIES else {},
         )

@@ -278,6 +278,33 @@ async def test_oversized_response_names_the_limit_parameter(scenario: Scenario) 
     assert problem["detail"].startswith("limit:")
 
 
+async def test_oversized_response_without_a_limit_names_the_path_of_http(
+    scenario: Scenario,
+) -> None:
+    scenario.reply = Reply(body=b"x" * (RESPONSE_BYTES_MAX + 1), media=b"application/pdf")
+    subject = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="mail")
+
+    response = await scenario.send(subject, body=b'{"id": "1"}')
+
+    problem = orjson.loads(response.body)
+    assert (problem["code"], problem["status"]) == ("invalid_request", 422)
+    assert "use HTTP, GET /mail/{id}" in problem["detail"]
+    assert scenario.calls[-1].response_bytes_max == RESPONSE_BYTES_MAX
+
+
+async def test_file_is_the_payload_of_its_response(scenario: Scenario) -> None:
+    scenario.reply = Reply(
+        body=b"%PDF", media=b"application/pdf", headers=((b"content-disposition", b"attachment"),)
+    )
+    subject = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="mail")
+
+    response = await scenario.send(subject, body=b'{"id": "1"}')
+
+    assert response.body == b"%PDF"
+    assert response.headers["Content-Type"] == "application/pdf"
+    assert response.headers["Content-Disposition"] == "attachment"
+
+
 async def test_excess_command_is_rejected_with_its_request_id(scenario: Scenario) -> None:
     response = scenario.commands.reject(make_request(request_id="mine"))
 

@@ -228,9 +228,14 @@ async def test_erased_body_is_not_sent(stage: RelayStage) -> None:
 
     stage.start()
 
-    bounced = await stage.reaches("bounced", sent)
-    assert "erased" in str(bounced.detail)
+    cancelled = await stage.reaches("cancelled", sent)
+    assert (cancelled.detail, cancelled.attempts, cancelled.next_attempt_at) == ("erased", 0, None)
     assert stage.smtp.messages == []
+    found = (await stage.reader.message(TENANT, sent, None)).found
+    assert found is not None
+    assert [(one.status, one.reason) for one in found.message.recipients] == [
+        ("cancelled", "erased")
+    ]
 
 
 async def test_text_of_an_agent_adds_no_header(stage: RelayStage) -> None:

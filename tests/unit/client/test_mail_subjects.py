@@ -43,6 +43,7 @@ def test_subject_of_a_reply_is_shortened() -> None:
         ("TASK:t-1 — Count the words", "RESULT:t-1 — Count the words"),
         ("TASK:t-1: Count", "RESULT:t-1 — Count"),
         ("TASK:t-1", "RESULT:t-1"),
+        ("TASK: Count the words", "RESULT: Count the words"),
     ],
 )
 def test_answer_keeps_id_and_title_of_the_task(subject: str, expected: str) -> None:
@@ -50,8 +51,9 @@ def test_answer_keeps_id_and_title_of_the_task(subject: str, expected: str) -> N
 
 
 def test_answer_to_what_is_no_task_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no task id"):
-        reply_subject(received("Plan"), "RESULT")
+    for subject in ("Plan", "[ESCALATION L2] Plan"):
+        with pytest.raises(ValueError, match="no task"):
+            reply_subject(received(subject), "RESULT")
 
 
 def test_long_title_of_a_task_is_shortened() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.domain.shared.contents import Content
+from quorate.domain.registry import SCHEMA
+from quorate.domain.shared.contents import Content, content_id_of
 from quorate.eventlog.archive.export_format import (
     FileCorrupted,
     VerificationResult,
@@ -17,6 +18,7 @@ from quorate.eventlog.archive.export_format import (
     verify,
 )
 from quorate.eventlog.hash_chain import GENESIS, link
+from tests.unit.support.sample_mail_events import SILENT
 
 TEXT = Content(id="msg_1", part="text", salt=b"s" * 16, data=b"Come at five.")
 IMAGE = Content(id="msg_1", part="attachment-0", salt=b"t" * 16, data=bytes(range(256)))
@@ -24,10 +26,18 @@ OTHER = Content(id="msg_2", part="text", salt=b"u" * 16, data=b"No, at six.")
 Lines = list[bytes]
 
 
-def exported(*events: Sequence[Content]) -> Lines:
-    """Return an export of events with these contents, each followed by them."""
+def exported(
+    *events: Sequence[Content],
+    left_out: Sequence[Content] = (),
+    then: dict[str, Any] | None = None,
+) -> Lines:
+    """Return an export of events with these contents, each followed by them.
+
+    ``left_out`` are not exported; ``then`` are fields of one more event.
+    """
     lines, head = [], GENESIS.hash
-    for sequence, contents in enumerate(events, start=1):
+    given: list[Sequence[Content]] = [*events, *([[]] if then else [])]
+    for sequence, contents in enumerate(given, start=1):
         refs = [
             {"part": one.part, "sha256": one.sha256, "bytes": len(one.data)} for one in contents
         ]
@@ -41,9 +51,10 @@ def exported(*events: Sequence[Content]) -> Lines:
             "actor": "keytenant",
             "commandId": "cause",
             "data": {"contents": refs} if contents else {},
-        }
+        } | ((then or {}) if sequence > len(events) else {})
         head = link(head, event)
-        lines += [encode_line({**event, "hash": head.hex()}), *map(encode_content, contents)]
+        kept = [one for one in contents if one not in left_out]
+        lines += [encode_line({**event, "hash": head.hex()}), *map(encode_content, kept)]
     return lines
 
 
@@ -79,6 +90,19 @@ def test_missing_contents_are_no_error(left_out: list[int]) -> None:
     found = check([line for number, line in enumerate(LOG) if number not in left_out])
 
     assert (found.contents, found.missing) == (3 - len(left_out), len(left_out))
+
+
+def test_missing_contents_that_an_event_erased_are_counted_as_erased() -> None:
+    erasing = {"type": "MessageErased", "stream": "message-msg_1"}
+    found = check(exported([TEXT, IMAGE], [OTHER], left_out=[TEXT], then=erasing))
+
+    assert (found.contents, found.erased, found.missing) == (2, 1, 0)
+
+
+def test_erasing_event_is_of_the_stream_of_its_contents() -> None:
+    for type_, id_of in SCHEMA.erases.items():
+        event = next(one for one in SILENT if isinstance(one, type_))
+        assert content_id_of(SCHEMA.stream_of[type_](event)) == id_of(event)
 
 
 def test_file_without_contents_is_valid() -> None:

@@ -18,6 +18,7 @@ from quorate.domain.mail.delivery_attempts import (
     DETAIL_LENGTH_MAX,
     JITTER_SHARE,
     BeginDelivery,
+    CancelErased,
     DropDeadLetter,
     QueueHeld,
     RecordBounce,
@@ -26,13 +27,15 @@ from quorate.domain.mail.delivery_attempts import (
     RetryDeadLetter,
     wait_before,
 )
+from quorate.domain.mail.messages import EraseMessage
 from quorate.domain.mail.settings import RetryPolicy
 from quorate.domain.shared.state import Command
-from tests.unit.support.sample_commands import KIM, acquire, heartbeat, id_of
+from tests.unit.support.sample_commands import KIM, TENANT_KEY, acquire, heartbeat, id_of
 from tests.unit.support.sample_mail import (
     HELD,
     KIM_MAIL,
     LEE_MAIL,
+    account_in,
     agents_with_mail,
     fail,
     freeze,
@@ -184,6 +187,21 @@ def test_relayed_message_comes_back_once() -> None:
     assert run(scenario, of_delivery(RecordBounce)) == []
     assert run(scenario, of_delivery(RecordComplaint)) == []
     assert delivery_in(scenario).status == "bounced"
+
+
+def test_erased_message_is_cancelled_and_does_not_count_against_its_sender() -> None:
+    scenario = queued()
+    assert run(scenario, of_delivery(CancelErased)) == []
+    before = account_in(scenario, "ann")
+    run(scenario, EraseMessage(caller=TENANT_KEY, message_id=delivery_in(scenario).message_id))
+
+    assert run(scenario, of_delivery(CancelErased)) == ["MessageCancelled"]
+    assert run(scenario, of_delivery(CancelErased)) == []
+
+    found = delivery_in(scenario)
+    assert (found.status, found.detail, found.next_attempt_at) == ("cancelled", "erased", None)
+    assert account_in(scenario, "ann") == before
+    scenario.when(of_delivery(RetryDeadLetter)).then_rejected(NotADeadLetter("cancelled"))
 
 
 # -- Held, and dead letters ------------------------------------------------------

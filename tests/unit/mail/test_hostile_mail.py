@@ -57,15 +57,11 @@ REJECTED: dict[str, Callable[[], tuple[bytes, str]]] = {
     "deep": lambda: (ADDRESSED + nested(NESTING_MAX + 1), "nested"),
     "very deep": lambda: (ADDRESSED + nested(5_000), "nested"),
     "large": lambda: (ADDRESSED + b"\r\n" + b"x" * MESSAGE_BYTES_MAX, "larger"),
-    "large attachment": lambda: (
-        ADDRESSED + IMAGE + b64encode(b"x" * (ATTACHMENTS_BYTES_MAX + 1)),
-        "attachments",
-    ),
 }
 ACCEPTED: dict[str, Callable[[], bytes]] = {
     "comments": lambda: ADDRESSED + b"Cc: " + b"(" * 60_000 + b"\r\n\r\n",
     "deep": lambda: ADDRESSED + nested(NESTING_MAX),
-    "large attachment": lambda: ADDRESSED + IMAGE + b64encode(b"x" * ATTACHMENTS_BYTES_MAX),
+    "large attachment": lambda: ADDRESSED + IMAGE + b64encode(b"x" * (ATTACHMENTS_BYTES_MAX + 1)),
     "encoded words": lambda: ADDRESSED + b"Subject: " + b"=?utf-8?q?a?= " * 15_000 + b"\r\n\r\n",
     "open encoded words": lambda: ADDRESSED + b"Subject: " + b"=?" * 100_000 + b"\r\n\r\n",
     "open ids": lambda: ADDRESSED + b"References: " + b"<" * 200_000 + b"\r\n\r\n",

@@ -19,6 +19,7 @@ from tests.unit.support.sample_mail_events import (
     BLOCKED,
     BOB,
     BOUNCED,
+    CANCELLED,
     CID,
     DEAD_LETTERED,
     DELIVERED,
@@ -111,6 +112,7 @@ def test_sender_is_notified_of_what_a_recipient_did(event: Event, status: str) -
         (replace(REFUSED, reason="contact_blocked"), {"reason": "contact_blocked"}),
         (BOUNCED, {"status": "bounced", "reason": "rejected", "detail": BOUNCED.detail}),
         (DEAD_LETTERED, {"status": "dead_lettered", "detail": DEAD_LETTERED.detail}),
+        (CANCELLED, {"status": "cancelled", "reason": "erased"}),
     ],
 )
 def test_sender_is_notified_of_what_was_not_delivered(event: Any, changes: Any) -> None:  # noqa: ANN401

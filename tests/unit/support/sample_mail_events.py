@@ -13,6 +13,7 @@ from quorate.domain.mail.deliveries import (
     DeadLetterDropped,
     MessageBlocked,
     MessageBounced,
+    MessageCancelled,
     MessageDeadLettered,
     MessageDeferred,
     MessageHeld,
@@ -121,11 +122,12 @@ REFUSED = MessageRefused(
     reason="no_such_agent",
 )
 BOUNCED = MessageBounced(**_ATTEMPTED, reason="rejected")
+CANCELLED = MessageCancelled(**_OF_DELIVERY, reason="erased")
 DEAD_LETTERED = MessageDeadLettered(**_ATTEMPTED)
 
 NOTIFYING: tuple[Event, ...] = (
     *(DELIVERED, READ, ACKNOWLEDGED, REMINDED, OVERDUE),
-    *(BLOCKED, REFUSED, BOUNCED, DEAD_LETTERED),
+    *(BLOCKED, REFUSED, BOUNCED, DEAD_LETTERED, CANCELLED),
 )
 # The caller has the response, and no other agent must act on them.
 SILENT: tuple[Event, ...] = (
