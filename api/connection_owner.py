@@ -17,8 +17,8 @@ EXTENSION = "quorate.connection"
 CLAIM = "claim"
 PROLONG = "prolong"
 RETRY_AFTER_SECONDS = 1
-# Takes the actor; returns False if the actor has too many connections.
-Claim: TypeAlias = Callable[[str], bool]
+# Takes the actor and its tenant; returns False if the actor has too many connections.
+Claim: TypeAlias = Callable[[str, str], bool]
 # Takes the seconds that the current body may take in addition.
 Prolong: TypeAlias = Callable[[float], None]
 
@@ -38,7 +38,7 @@ def prolong_body(scope: Scope, seconds: float) -> None:
 def claim_connection(scope: Scope, principal: Principal) -> None:
     """Count the connection for the caller; raise Problem if the caller has too many."""
     offered = scope.get("extensions", {}).get(EXTENSION)
-    if offered is not None and not offered[CLAIM](principal.actor):
+    if offered is not None and not offered[CLAIM](principal.actor, principal.tenant):
         raise Problem(
             "rate_limited",
             "This agent or key has too many open connections.",

@@ -4,7 +4,8 @@
   many readers delays the others by a page at most. A page is read in parts, and commands run in
   between.
 * The bytes of each response count against the caller and its tenant. A caller that has read more
-  than its rate permits is rejected until the rate has caught up; a stream pauses instead.
+  than its rate permits is rejected until the rate has caught up; a stream pauses instead. That is
+  checked before and after a reader waits for its turn, so many readers at once read no more.
 * A tenant has at most WAITING_PER_TENANT_MAX readers that wait.
 """
 
@@ -101,18 +102,25 @@ class ReadBudget:
     @asynccontextmanager
     async def turn(self, principal: Principal) -> AsyncIterator[None]:
         """Hold a turn while one page is read; raise Problem when the caller has read too much."""
-        limited_by, wait = self._wait(principal)
-        if wait:
-            raise rate_limit_problem(limited_by, wait)
+        self._check(principal)
         async with self._turns.turn(principal.tenant):
+            self._check(principal)  # Others of the same caller were charged meanwhile.
             yield
 
     @asynccontextmanager
     async def turn_of_stream(self, principal: Principal) -> AsyncIterator[None]:
         """Hold a turn as ``turn`` does, but wait until the caller may read again."""
-        await self._pause(principal)
-        async with self._turns.turn(principal.tenant):
-            yield
+        while True:
+            await self._pause(principal)
+            async with self._turns.turn(principal.tenant):
+                if not self._wait(principal)[1]:
+                    yield
+                    return
+
+    def _check(self, principal: Principal) -> None:
+        limited_by, wait = self._wait(principal)
+        if wait:
+            raise rate_limit_problem(limited_by, wait)
 
     async def count_of_stream(self, principal: Principal, size: int) -> None:
         """Count bytes that a stream sent, and wait until the caller may read again."""

@@ -11,6 +11,7 @@
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -129,10 +130,13 @@ Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 ConnectionHandler: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 
-async def connect(url: str, key: NatsKey, name: str) -> Connection:
+async def connect(
+    url: str, key: NatsKey, name: str, *, handshake_first: ssl.SSLContext | None = None
+) -> Connection:
     """Connect as one of the service's own users; raises ConnectionLost.
 
     ``url`` may name several servers of a cluster, separated by commas; any of them will do.
+    With ``handshake_first`` the TLS handshake precedes the first message of the server.
     """
     nats_parser_patch.apply()
     connection = Connection(name)
@@ -153,6 +157,8 @@ async def connect(url: str, key: NatsKey, name: str) -> Connection:
                 max_reconnect_attempts=1,  # Also limits the attempts of a first connect.
                 reconnect_time_wait=0,
                 connect_timeout=CONNECT_SECONDS_MAX,
+                tls=handshake_first,
+                tls_handshake_first=handshake_first is not None,
                 closed_cb=on_closed,
                 error_cb=on_error,
             )

@@ -73,3 +73,12 @@ def cancel_subscription_tasks(client: Client) -> None:
     for subscription in subscriptions.values():
         if (task := subscription._wait_for_msgs_task) is not None:  # noqa: SLF001
             task.cancel()
+
+
+def mark_as_tls(client: Client) -> None:
+    """Tell asyncio that the streams use TLS; else it logs a warning when the server disconnects.
+
+    nats-py 2.16 creates the protocol without that knowledge.
+    """
+    writer: Any = client._transport._io_writer  # type: ignore[union-attr]  # noqa: SLF001
+    writer.transport.get_protocol()._over_ssl = True  # noqa: SLF001

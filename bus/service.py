@@ -10,6 +10,7 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -26,6 +27,7 @@ from quorate.bus.broker import CommandBroker
 from quorate.bus.command_fast_lane import HOT_OPERATIONS
 from quorate.bus.command_tasks import Operations
 from quorate.bus.connection import Connect, Connection
+from quorate.bus.embedded import login_gate
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
 from quorate.bus.flood_guard import FloodGuard
@@ -56,6 +58,7 @@ class NatsService:
         nats_port: int = 0,
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
+        holds_logins: bool = False,
         find_active_keys: ActiveKeys | None = None,
         find_expired_keys: FindExpiredKeys | None = None,
         find_agent_keys: FindAgentKeys | None = None,
@@ -67,12 +70,15 @@ class NatsService:
         add_bodies: AddBodies | None = None,
         registry: CollectorRegistry | None = None,
     ) -> None:
-        """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited."""
+        """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited.
+
+        ``holds_logins``: the server at ``nats_url`` is embedded in the parent process.
+        """
         keys = keys or service_keys(data_dir / FOLDER)
         self._url = nats_url
         self._service_key = keys.service
         self.server = (
-            EmbeddedServer(data_dir, keys, host=nats_host, port=nats_port)
+            EmbeddedServer(data_dir, keys, host=nats_host, port=nats_port, holds_logins=True)
             if nats_url is None
             else None
         )
@@ -89,7 +95,7 @@ class NatsService:
         )
         self.callout = AuthCallout(
             *(
-                self._connector(keys.service, "quorate-callout"),
+                self._callout_connector(keys.service, holds_logins=holds_logins),
                 authenticate,
                 keys.issuer,
                 registry,
@@ -221,16 +227,29 @@ class NatsService:
         return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
     def _connector(self, key: NatsKey, name: str) -> Connect:
-        """Return a function that connects, to an embedded server as soon as it listens.
-
-        A login before the auth callout is connected is refused after 2 s, so the callout must not
-        pause when the server is restarted.
-        """
+        """Return a function that connects, to an embedded server as soon as clients can."""
 
         async def connect() -> Connection:
             if self.server is not None:
                 await self.server.ready.wait()
             return await connection.connect(self.url, key, name)
+
+        return connect
+
+    def _callout_connector(self, key: NatsKey, *, holds_logins: bool) -> Connect:
+        """Return a function that connects the auth callout, for which an embedded server waits."""
+        name = "quorate-callout"
+
+        async def connect() -> Connection:
+            is_open = not holds_logins
+            if self.server is not None:
+                await self.server.listening.wait()
+                is_open = self.server.ready.is_set()
+            elif holds_logins:
+                address = urlsplit(self.url)
+                is_open = await login_gate.is_open(address.hostname or "", address.port or 0)
+            connect_callout = connection.connect if is_open else login_gate.connect_closed
+            return await connect_callout(self.url, key, name)
 
         return connect
 

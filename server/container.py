@@ -292,6 +292,7 @@ def _create_nats_service(
         nats_port=options.nats_port,
         nats_host=options.nats_host,
         nats_url=options.nats_url,
+        holds_logins=options.holds_nats_logins,
         find_active_keys=reader.valid_keys,
         find_expired_keys=find_expired_keys,
         find_agent_keys=reader.agent_keys,

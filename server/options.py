@@ -22,6 +22,7 @@ class Options:
     nats_port: int = 4222
     nats_host: str = "127.0.0.1"
     nats_url: str | None = None  # One URL, or several separated by commas.
+    holds_nats_logins: bool = False  # In a worker: the server of ``nats_url`` is embedded.
     nats_keys_file: Path | None = None  # None: keys in the data directory.
     nats_stream_replicas: int = 1
     admin_key_file: Path | None = None  # Keys created elsewhere. If either is given, the service

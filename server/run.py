@@ -39,6 +39,7 @@ from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_ke
 from quorate.server.connection_table import ConnectionTable
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.request_turns import RequestTurns
 from quorate.server.smtp_url import InvalidSmtpUrl
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,  # type: ignore[arg-type]  # An ASGI application.
-                http=partial(BoundedHttpProtocol, table=table),  # type: ignore[arg-type]
+                http=partial(BoundedHttpProtocol, table=table, turns=RequestTurns()),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -4,6 +4,7 @@
   client.
 * A response is unread while more than BUFFERED_BYTES_MAX are unsent, until all are sent. The client
   must read it within RESPONSE_SECONDS_MAX. Until then no further request begins.
+* A request starts in a turn of its tenant, or of its address (``RequestTurns``).
 """
 
 import asyncio
@@ -15,11 +16,13 @@ from typing import Any
 
 from typing_extensions import override
 from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
 from quorate.server.connection_table import ConnectionTable, Displaced, Slot
 from quorate.server.lingering_close import LingeringCloseProtocol
+from quorate.server.request_turns import RequestTurns
 
 RESPONSE_SECONDS_MAX = 60.0
 BUFFERED_BYTES_MAX = 4 * 1024
@@ -28,6 +31,7 @@ _RESET = struct.pack("ii", 1, 0)  # Linger for no time.
 
 class SharedCapacityProtocol(LingeringCloseProtocol):
     address = ""
+    _tenant: str | None = None  # Of the last request with a valid key.
     _slot: Slot | None = None  # None above a limit.
     _write_deadline: float | None = None
     _is_completing = False  # A response is complete, but the client has not read it.
@@ -40,9 +44,11 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         table: ConnectionTable,
+        turns: RequestTurns,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._table = table
+        self._turns = turns
 
     # -- What the protocol defines -------------------------------------------
 
@@ -82,8 +88,21 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
     def unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
-    def claim(self, actor: str) -> bool:
+    def claim(self, actor: str, tenant: str) -> bool:
+        self._tenant = tenant
         return self._slot is None or self._table.claim(self._slot, actor)
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start a request in its turn, unless its client has gone meanwhile."""
+        begin = super()._start_asgi_task
+
+        def start() -> None:
+            if not cycle.disconnected:
+                begin(cycle, app)
+
+        owner = f"address {self.address}" if self._tenant is None else self._tenant
+        self._turns.start(owner, start, self.loop)
 
     def update_wait(self) -> None:
         """Tell the table whether the connection waits for its client."""

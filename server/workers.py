@@ -81,7 +81,8 @@ async def supervise(
             log_started("service.started", options, addresses)
             announce(addresses)
 
-        serve_worker = partial(serve, changed(options, nats_url=nats_url), host=host, port=port)
+        worker_options = changed(options, nats_url=nats_url, holds_nats_logins=server is not None)
+        serve_worker = partial(serve, worker_options, host=host, port=port)
         supervisor = Supervisor(
             partial(Worker, serve_worker, log_level),
             listener,
@@ -107,7 +108,7 @@ async def _start_server(options: Options) -> EmbeddedServer:
     path = options.nats_keys_file
     keys = read_keys(path) if path else service_keys(options.data_dir / FOLDER)
     host, port = options.nats_host, options.nats_port
-    server = EmbeddedServer(options.data_dir, keys, host=host, port=port)
+    server = EmbeddedServer(options.data_dir, keys, host=host, port=port, holds_logins=True)
     await server.start()
     return server
 

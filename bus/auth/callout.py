@@ -23,6 +23,7 @@ from quorate.bus.auth import jwt
 from quorate.bus.auth.jwt import JwtInvalid, NatsKey
 from quorate.bus.connection import Connect, Connection, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
+from quorate.bus.embedded.login_gate import PROBE_SUBJECT
 from quorate.bus.subjects import Permissions, SubjectInvalid, permissions
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.key_format import KEY_TEXT_LENGTH_MAX
@@ -84,6 +85,7 @@ class AuthCallout:
 
     async def _handle_connection(self, connection: Connection) -> None:
         await connection.client.subscribe(_SUBJECT, queue=_QUEUE, cb=self._on_request)
+        await connection.client.subscribe(PROBE_SUBJECT, queue=_QUEUE, cb=_respond_to_probe)
         await connection.flush()
         self.ready.set()
         try:
@@ -151,6 +153,11 @@ class AuthCallout:
         if allowed is None:
             raise LoginRejected(f"no subjects for the role {principal.role}")
         return jwt.encode(self._issuer, _claims(user, principal.key_id, allowed))
+
+
+async def _respond_to_probe(message: Msg) -> None:
+    with suppress(NatsError):
+        await message.respond(b"")
 
 
 def _read(message: Msg) -> dict[str, Any]:

@@ -6,21 +6,26 @@
 * When it dies, it is restarted: at once if it had run for STABLE_SECONDS, else with exponential
   backoff.
 * It never outlives the service, also when the service is killed.
+* With ``holds_logins`` clients wait after each start until the auth callout responds
+  (bus/embedded/login_gate.py).
 """
 
 import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import structlog
 
+from quorate.bus.embedded import login_gate
 from quorate.bus.embedded.configuration import (
     ServiceKeys,
     create_private_directory,
@@ -30,6 +35,7 @@ from quorate.bus.embedded.configuration import (
 )
 from quorate.bus.embedded.orphan_process import terminate_orphan
 from quorate.runtime import parent_death
+from quorate.runtime.tasks import cancel_and_wait
 
 PROGRAM = "nats-server"
 VERSION_MIN = (2, 14)
@@ -38,6 +44,7 @@ START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 1.5
 POLL_SECONDS = 0.005
 STABLE_SECONDS = 5.0
+RELOAD_SECONDS_MAX = 2.0
 RESTART_SECONDS_MIN = 0.1
 RESTART_SECONDS_MAX = 5.0
 LOG_MEGABYTES_MAX = 8
@@ -60,7 +67,13 @@ class EmbeddedServer:
     """One nats-server in one data directory; ``start`` and ``stop`` are each called once."""
 
     def __init__(
-        self, data_dir: Path, keys: ServiceKeys, *, host: str = LOOPBACK, port: int = 0
+        self,
+        data_dir: Path,
+        keys: ServiceKeys,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        holds_logins: bool = False,
     ) -> None:
         self.folder = data_dir.resolve() / "nats"
         self._keys = keys
@@ -69,6 +82,9 @@ class EmbeddedServer:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._program: str | None = None
+        self._holds_logins = holds_logins
+        self._opening: asyncio.Task[None] | None = None
+        self.listening = asyncio.Event()  # The auth callout can connect.
         self.ready = asyncio.Event()  # Clients can connect.
 
     @property
@@ -82,7 +98,7 @@ class EmbeddedServer:
         return self._process.pid if running and self._process else None
 
     async def start(self) -> None:
-        """Return when clients can connect; raises ServerFailed."""
+        """Return when it listens; raises ServerFailed."""
         self._program = await find_program()
         create_private_directory(self.folder)
         await terminate_orphan(self._file("pid"), self._file("conf"))
@@ -91,9 +107,8 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         self.ready.clear()
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        self.listening.clear()
+        await cancel_and_wait({task for task in (self._supervisor, self._opening) if task})
         await self._terminate()
         with suppress(OSError):  # On a read-only disk the file stays, which is harmless.
             self._file("pid").unlink(missing_ok=True)
@@ -102,7 +117,9 @@ class EmbeddedServer:
 
     async def _spawn(self) -> None:
         assert self._program is not None
-        self._write_configuration()
+        gate = login_gate.write_certificate(self.folder) if self._holds_logins else ()
+        self._write_configuration(gate)
+        self._remove_port_files()
         log_offset = self._log_size()
         command = [self._program, "-c", str(self._file("conf"))]
         with self._file("stderr").open("wb") as stderr:
@@ -121,11 +138,36 @@ class EmbeddedServer:
         except BaseException:
             await self._terminate()
             raise
+        self.listening.set()
+        if self._holds_logins:
+            self._opening = asyncio.create_task(self._open(), name="nats-server login gate")
+        else:
+            self.ready.set()
+
+    async def _open(self) -> None:
+        """Let clients in when the auth callout responds."""
+        await login_gate.wait_for_callout(self.url, self._keys.service)
+        while not await self._reload():
+            log.warning("nats_server.reload_failed", url=self.url)
         self.ready.set()
 
-    def _write_configuration(self) -> None:
-        """Write the configuration for the current port, and delete port files of earlier runs."""
+    async def _reload(self) -> bool:
+        """Reload the configuration without the gate; return whether clients can connect."""
+        deadline = time.monotonic() + RELOAD_SECONDS_MAX
+        with suppress(OSError):
+            self._write_configuration()
+            if self._process is not None:
+                self._process.send_signal(signal.SIGHUP)
+            while time.monotonic() < deadline:
+                if await login_gate.is_open(reachable_host(self._host).strip("[]"), self.port):
+                    return True
+        await asyncio.sleep(max(deadline - time.monotonic(), 0))
+        return False
+
+    def _write_configuration(self, gate: Sequence[str] = ()) -> None:
+        """Write the configuration for the current port."""
         more = (
+            *gate,
             f"ports_file_dir: {quote_string(str(self.folder))}",
             f"log_file: {quote_string(str(self._file('log')))}",
             f"logfile_size_limit: {LOG_MEGABYTES_MAX}MB",
@@ -134,6 +176,9 @@ class EmbeddedServer:
         listen = f"{bracketed(self._host)}:{self.port or -1}"
         text = server_configuration(self._keys, listen, str(self.folder / "jetstream"), more)
         write_private_file(self._file("conf"), text.encode())
+
+    def _remove_port_files(self) -> None:
+        """Delete port files of earlier runs."""
         for stale in self.folder.glob("*.ports"):
             stale.unlink(missing_ok=True)
 
@@ -191,6 +236,9 @@ class EmbeddedServer:
             started = time.monotonic()
             code = await self._process.wait()
             self.ready.clear()
+            self.listening.clear()
+            if self._opening is not None:
+                await cancel_and_wait({self._opening})
             log.error("nats_server.died", exit_code=code, pid=self._process.pid)
             if time.monotonic() - started > STABLE_SECONDS:
                 pause = 0.0

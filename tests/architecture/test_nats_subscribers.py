@@ -31,7 +31,7 @@ SUBSCRIBE = {"subscriber", "subscribe", "subscribe_bind", "pull_subscribe", "pul
 CALLS = {
     "bus/subscribers.py": 1,  # The subscriber of each operation, checked below.
     "bus/command_routes.py": 1,  # The subscription that passes commands to the subscribers.
-    "bus/auth/callout.py": 1,  # nats-server asks for permissions; agents cannot publish there.
+    "bus/auth/callout.py": 2,  # nats-server asks for permissions; agents cannot publish there.
     "bus/auth/connections.py": 3,  # nats-server reports connections; agents cannot publish there.
 }
 

@@ -19,6 +19,7 @@ from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.runtime.service_defaults import CONNECTION_LIMITS
 from quorate.server.connection_table import ConnectionLimits, ConnectionTable
 from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.request_turns import RequestTurns
 from quorate.server.run import UNSENT_KERNEL_BYTES
 from tests.integration.api.raw_clients import head, wait_until
 
@@ -132,7 +133,7 @@ def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
     table = ConnectionTable()
     config = uvicorn.Config(
         application,
-        http=partial(BoundedHttpProtocol, table=table),  # type: ignore[arg-type]
+        http=partial(BoundedHttpProtocol, table=table, turns=RequestTurns()),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         loop="uvloop",

@@ -12,7 +12,7 @@ from quorate.server.shared_capacity import SharedCapacityProtocol
     ("overriding", "overridden", "count"),
     [
         (BoundedHttpProtocol, SharedCapacityProtocol, 13),
-        (SharedCapacityProtocol, HttpToolsProtocol, 4),
+        (SharedCapacityProtocol, HttpToolsProtocol, 5),
         (LingeringCloseProtocol, HttpToolsProtocol, 2),
     ],
 )

@@ -6,7 +6,13 @@ import pytest
 
 from quorate.application import read_budget as read_budget_module
 from quorate.application.rate_limiter import Rates
-from quorate.application.read_budget import BURST_SECONDS, ReadBudget, ReadTurns, in_parts
+from quorate.application.read_budget import (
+    BURST_SECONDS,
+    READS_AT_ONCE_MAX,
+    ReadBudget,
+    ReadTurns,
+    in_parts,
+)
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import Principal, Role
 from tests.conformance.eventlog.conformance import until
@@ -125,6 +131,55 @@ async def test_reader_waits_for_the_bytes_that_it_has_read(
     assert rejected.value.details["retryAfterSeconds"] == pytest.approx(10, abs=0.1)
 
 
+async def test_readers_that_wait_at_once_read_no_more_than_the_rate() -> None:
+    budget = ReadBudget(Rates(read_bytes_per_key=RATE), SetClock())
+    page = round(RATE * BURST_SECONDS)
+    read_at_once = asyncio.Event()
+
+    async def read_page() -> None:
+        async with budget.turn(principal()):
+            await read_at_once.wait()
+        budget.charge(principal(), page + 1)
+
+    readers = [asyncio.create_task(read_page()) for _ in range(20)]
+    await asyncio.sleep(0)
+    read_at_once.set()
+    ended = await asyncio.gather(*readers, return_exceptions=True)
+
+    assert sum(isinstance(one, Problem) for one in ended) == 20 - READS_AT_ONCE_MAX
+
+
+async def test_stream_that_waited_for_its_turn_pauses_when_others_have_read() -> None:
+    clock = SetClock()
+    budget = ReadBudget(Rates(read_bytes_per_key=RATE), clock)
+    waits = asyncio.Event()
+    order: list[str] = []
+
+    async def read_page() -> None:
+        async with budget.turn(principal()):
+            await waits.wait()
+        budget.charge(principal(), round(RATE * (BURST_SECONDS + 100)))
+        order.append("charged")
+
+    async def stream() -> None:
+        async with budget.turn_of_stream(principal()):
+            order.append("stream")
+
+    readers = [asyncio.create_task(read_page()) for _ in range(READS_AT_ONCE_MAX)]
+    await asyncio.sleep(0)
+    streaming = asyncio.create_task(stream())
+    await asyncio.sleep(0)
+    waits.set()
+    await asyncio.gather(*readers)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert order == ["charged"] * READS_AT_ONCE_MAX
+    async with budget.turn(principal(name="bob")):  # The stream holds no turn meanwhile.
+        pass
+    streaming.cancel()
+    await asyncio.gather(streaming, return_exceptions=True)
+
+
 async def test_tenant_key_counts_against_the_tenant_only() -> None:
     budget = ReadBudget(Rates(read_bytes_per_key=RATE), SetClock())
     await read(budget, principal("tenant"), 10**9)
@@ -133,16 +188,19 @@ async def test_tenant_key_counts_against_the_tenant_only() -> None:
 
 async def test_stream_pauses_instead_of_being_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
+    clock = SetClock()
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
+        clock.now += seconds + 2 / RATE
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    budget = ReadBudget(Rates(read_bytes_per_key=RATE), SetClock())
+    budget = ReadBudget(Rates(read_bytes_per_key=RATE), clock)
     burst = RATE * BURST_SECONDS
     await budget.count_of_stream(principal(), round(burst / 2))
     assert slept == []
     await budget.count_of_stream(principal(), round(burst / 2 + 5 * RATE))
+    budget.charge(principal(), round(5 * RATE))
     async with budget.turn_of_stream(principal()):
         pass
 
