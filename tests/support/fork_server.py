@@ -1,9 +1,9 @@
 """Fork `quorate` processes from one that has imported the modules of the service.
 
-``python -m tests.support.fork_server SOCKET`` answers each request, a list of arguments and an
-environment with three open files, with the id of a new process.
+``python -m tests.support.fork_server SOCKET`` answers each request with the id of a new process. A
+request has arguments, an environment, a working directory and three open files.
 
-* The new process has exactly these arguments, variables and files, and its own session.
+* The new process has exactly these, and its own session.
 * It runs ``python -m quorate.cli.main`` to its end, like one that was executed.
 * It becomes a child of the process that asked for it (a "subreaper"), which waits for it as usual.
 * No state is shared: Python's random numbers are seeded again in a fork, ids come from the system.
@@ -46,12 +46,13 @@ def main(control: socket.socket) -> None:
         request, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, FILES)
         if not request:
             return
-        arguments, variables = orjson.loads(request)
+        arguments, variables, folder = orjson.loads(request)
         answer, said = os.pipe()
         middle = os.fork()
         if middle == 0 and _is_new_process(said):
             control.close()
             os.close(answer)
+            os.chdir(folder)
             _become(arguments, variables, files)
             return
         os.close(said)

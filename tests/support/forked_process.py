@@ -44,11 +44,15 @@ class _ForkServer:
             )
 
     def fork(
-        self, arguments: Sequence[str], variables: Mapping[str, str], files: Sequence[int]
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        folder: Path,
+        files: Sequence[int],
     ) -> int:
         _adopt_orphans(yes=True)
         try:
-            request = orjson.dumps([arguments, variables])
+            request = orjson.dumps([arguments, variables, str(folder)])
             socket.send_fds(self._control, [request], files)
             return int(self._control.recv(ANSWER_BYTES_MAX))
         finally:
@@ -74,7 +78,15 @@ def _adopt_orphans(*, yes: bool) -> None:
 class ForkedProcess:
     """A running `quorate` with these arguments and only these variables, in its own session."""
 
-    def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], stderr: int) -> None:
+    stdin = None
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        stderr: int,
+        folder: Path = ROOT,
+    ) -> None:
         output, theirs = os.pipe()
         self.stdout: IO[bytes] = os.fdopen(output, "rb", buffering=0)  # Its user closes it.
         self.returncode: int | None = None
@@ -82,7 +94,8 @@ class ForkedProcess:
             with _starting, Path(os.devnull).open("rb") as stdin:
                 if not _running:
                     _running.append(_ForkServer())
-                self.pid = _running[0].fork(arguments, variables, (stdin.fileno(), theirs, stderr))
+                files = (stdin.fileno(), theirs, stderr)
+                self.pid = _running[0].fork(arguments, variables, folder, files)
         finally:
             os.close(theirs)
 
