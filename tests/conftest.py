@@ -1,15 +1,27 @@
 """What tests of every folder may ask for."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.service.shared_service import SharedService
 from tests.support import query_cache
+from tests.support.forked_process import end_fork_server
 from tests.support.postgres import PostgresServer, remove_shared, shared
 
 # They wait more than they compute: the others are done meanwhile.
 PATIENT = ("containers", "crash", "fleet", "replicas")
+
+# Each test process collects thousands of tests: they are not garbage, and are not searched for it.
+COLLECT_EVERY_OBJECTS = 20_000
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY_OBJECTS)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,3 +50,4 @@ def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedS
 
 def pytest_sessionfinish() -> None:
     remove_shared()
+    end_fork_server()

@@ -57,7 +57,9 @@ class Rounds:
     def __init__(self, directory: Path, seed: int) -> None:
         self._random = random.Random(seed)
         self._running = ServiceProcess(
-            directory / "data", "--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"
+            directory / "data",
+            *("--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"),
+            executed=True,  # It is also killed while it starts.
         )
         self._directory = directory
         self._seed = seed

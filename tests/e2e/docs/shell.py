@@ -5,7 +5,7 @@
 * Programs run at a terminal without colours, so their output is the output that a person sees.
 * A block that contains only `make run` or `quorate serve` runs in a second terminal, with free
   ports. A later start waits until the earlier service has stopped (Ctrl-C). Without such a block,
-  ``start_service`` starts the service.
+  ``start_service`` starts the service, without a shell and without its imports.
 * For other targets of `make`, the sandbox only checks that they exist (a dry run): the tests do
   not start themselves.
 * ``close`` ends every process that the sandbox started.
@@ -23,9 +23,12 @@ import termios
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from quorate.bench.postgres import PASSWORD, USER
 from tests.e2e.service.service_process import READ_BYTES, READY_LINE, START_SECONDS_MAX, environment
+from tests.support import forked_process
+from tests.support.forked_process import ForkedProcess
 from tests.support.paths import ROOT
 from tests.support.postgres import ROLE, shared_with_role
 
@@ -71,7 +74,7 @@ class Sandbox:
         self._create_files()
         self._shell: subprocess.Popen[bytes] | None = None
         self._terminal = -1  # Descriptor from which the output of the shell is read.
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._addresses: dict[str, str] = {}
         self._databases: dict[str, str] = {}
         self._blocks = 0
@@ -115,19 +118,11 @@ class Sandbox:
 
     # -- The service -----------------------------------------------------------
 
-    def start_service(self, command: str = "quorate serve") -> None:
+    def start_service(self, command: str | None = None) -> None:
         """Start the service in a second terminal, and wait until it is ready."""
         self._stop_service()
         with (self.home / "serve.log").open("ab") as log:
-            self._server = subprocess.Popen(
-                ["bash", "-c", self._replace_addresses(command)],
-                cwd=self.clone,
-                env=self._environment(venv=True),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._server = self._start_server(command, log)
         assert self._server.stdout is not None
         out = self._server.stdout.fileno()
         try:
@@ -144,6 +139,22 @@ class Sandbox:
             DOCUMENTED_URL: url[1].decode(),
             DOCUMENTED_NATS_URL: nats_url[1].decode(),
         }
+
+    def _start_server(
+        self, command: str | None, log: IO[bytes]
+    ) -> "subprocess.Popen[bytes] | ForkedProcess":
+        variables = self._environment(venv=True)
+        if command is None and forked_process.IS_SUPPORTED:
+            return ForkedProcess(["serve"], variables, log.fileno(), self.clone)
+        return subprocess.Popen(
+            ["bash", "-c", self._replace_addresses(command or "quorate serve")],
+            cwd=self.clone,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def has_service(self) -> bool:
         return self._server is not None
@@ -275,7 +286,7 @@ def _chunk(descriptor: int) -> bytes:
         raise
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
+def _kill(process: "subprocess.Popen[bytes] | ForkedProcess") -> None:
     """Kill a process and all other processes of its session."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

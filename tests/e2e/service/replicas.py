@@ -111,7 +111,8 @@ class Replica(ServiceProcess):
         program: str = SERVE_MODULE,
     ) -> None:
         python_path = os.pathsep.join((str(SOURCES), str(SOURCES.parent)))
-        super().__init__(data_dir, *shared.options, *options, variables={"PYTHONPATH": python_path})
+        variables = {} if program == SERVE_MODULE else {"PYTHONPATH": python_path}
+        super().__init__(data_dir, *shared.options, *options, variables=variables)
         self._shared = shared
         self._program = program
         self._stderr_offset = 0  # Offset of the current run in the standard error file.

@@ -2,6 +2,8 @@
 
 * It is ready when its standard output says so; the tests do not sleep.
 * It has its own session, and its standard error goes to a file beside the data directory.
+* It is forked from a process with the modules of the service, unless it is ``executed``: see
+  ``tests.support.forked_process``.
 * ``stop`` asserts that SIGTERM ends it within STOP_SECONDS_MAX, that its exit code is 0, and that
   no nats-server of its data directory is left.
 """
@@ -18,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
+from tests.support import forked_process
+from tests.support.forked_process import ForkedProcess
 from tests.support.paths import ROOT
 
 Json: TypeAlias = dict[str, Any]
@@ -29,6 +33,8 @@ STOP_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.01
 READ_BYTES = 65_536
 FREE_PORTS = ("--port", "0", "--nats-port", "0")
+SERVE = [sys.executable, "-m", "quorate.cli.main", "serve"]
+WORKERS_OPTION = "--workers"
 ENVIRONMENT_PREFIX = "QUORATE_"  # Variables of the operator's shell are removed.
 
 
@@ -37,8 +43,7 @@ class StartFailed(Exception):
 
 
 def command(data_dir: Path, *options: str) -> list[str]:
-    serve = (sys.executable, "-m", "quorate.cli.main", "serve")
-    return [*serve, "--data-dir", str(data_dir), *options]
+    return [*SERVE, "--data-dir", str(data_dir), *options]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -49,17 +54,25 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class ServiceProcess:
-    """One `quorate serve` on one data directory. It can be started again after it ended."""
+    """One `quorate serve` on one data directory. It can be started again after it ended.
+
+    ``executed``: Python starts and imports everything, as always with workers and variables.
+    """
 
     def __init__(
-        self, data_dir: Path, *options: str, variables: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        *options: str,
+        variables: Mapping[str, str] | None = None,
+        executed: bool = False,
     ) -> None:
         self.data_dir = data_dir
         self.options = options
         self.variables = variables or {}
         self.stdout = b""
         self.stderr = data_dir.with_name(data_dir.name + ".stderr")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
+        self._executed = executed
 
     # -- Lifecycle -----------------------------------------------------------
 
@@ -67,14 +80,7 @@ class ServiceProcess:
         """Start, and return when the service accepts requests; raises StartFailed."""
         assert self._process is None
         with self.stderr.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-                env=environment(**self.variables),
-            )
+            self._process = self._spawn(stderr)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -127,6 +133,20 @@ class ServiceProcess:
 
     def _command(self) -> list[str]:
         return command(self.data_dir, *FREE_PORTS, *self.options)
+
+    def _spawn(self, stderr: IO[bytes]) -> "subprocess.Popen[bytes] | ForkedProcess":
+        words = self._command()
+        can_fork = words[: len(SERVE)] == SERVE and WORKERS_OPTION not in words
+        if can_fork and not self._executed and not self.variables and forked_process.IS_SUPPORTED:
+            return ForkedProcess(words[len(SERVE) - 1 :], environment(), stderr.fileno())
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            env=environment(**self.variables),
+        )
 
     def _wait_until_ready(self) -> None:
         out = self._out()

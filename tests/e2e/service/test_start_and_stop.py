@@ -35,7 +35,7 @@ DROP_TRIGGERS = "DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete;"
 @asynccontextmanager
 async def started(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
     """Start a service for one test, and return its operator."""
-    service = ServiceProcess(data_dir, *options)
+    service = ServiceProcess(data_dir, *options, executed=True)
     service.start()
     try:
         operator = Operator(service)

@@ -128,10 +128,11 @@ def explore(scenario: Scenario, names: tuple[str, ...]) -> int:
         before = summarize(tenant_state)
         for move in possible_moves(names):
             after, decision = apply_move(tenant_state, move)
-            rule.check(before, summarize(after), decision)
-            rule.check_allowed(before, summarize(after), move)
-            if summarize(after) not in distances:
-                distances[summarize(after)] = distances[before] + 1
+            reached = summarize(after)
+            rule.check(before, reached, decision)
+            rule.check_allowed(before, reached, move)
+            if reached not in distances:
+                distances[reached] = distances[before] + 1
                 unexplored.append(after)
     return max(distances.values())
 

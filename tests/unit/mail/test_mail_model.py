@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain.mail import accounts, deliveries, delivery_attempts, sending
+from quorate.domain.mail import accounts, deliveries, delivery_attempts, message_gate, sending
 from quorate.domain.mail.accounts import MailAccount, SendingUse
 from quorate.domain.mail.delivery_attempts import RecordRelayed, with_freeze
 from quorate.domain.mail.mailbox import (
@@ -335,7 +335,9 @@ def ignore_policies(patch: pytest.MonkeyPatch) -> None:
 
 def ignore_freezes(patch: pytest.MonkeyPatch) -> None:
     account_of = accounts.account_of
-    patch.setattr(sending, "account_of", lambda *args: replace(account_of(*args), frozen_at=None))
+    patch.setattr(
+        message_gate, "account_of", lambda *args: replace(account_of(*args), frozen_at=None)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""A forked `quorate` does what an executed one does."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli.cli_process import has_exited
+from tests.e2e.service.service_process import ServiceProcess, environment
+from tests.support import forked_process
+from tests.support.forked_process import ForkedProcess
+
+pytestmark = pytest.mark.skipif(not forked_process.IS_SUPPORTED, reason="needs Linux")
+END_SECONDS_MAX = 60.0
+
+
+@pytest.fixture
+def running(data_dir: Path) -> Iterator[ServiceProcess]:
+    service = ServiceProcess(data_dir).start()
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
+def forked(words: Sequence[str], variables: dict[str, str], file: Path) -> tuple[int, bytes, bytes]:
+    with file.open("wb") as stderr:
+        process = ForkedProcess(words, variables, stderr.fileno())
+    with process.stdout as output:
+        return process.wait(END_SECONDS_MAX), output.read(), file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [
+        (["version"], {}),
+        (["serve", "--port", "many"], {}),
+        (["serve"], {"QUORATE_PORT": "many"}),
+        (["no-such-command"], {}),
+    ],
+)
+def test_output_and_exit_code_are_those_of_an_executed_program(
+    words: list[str], variables: dict[str, str], tmp_path: Path
+) -> None:
+    variables = environment(**variables)
+    command = [sys.executable, "-m", "quorate.cli.main", *words]
+    executed = subprocess.run(command, env=variables, capture_output=True, check=False)
+
+    found = forked(words, variables, tmp_path / "stderr")
+
+    assert found == (executed.returncode, executed.stdout, executed.stderr)
+    assert executed.stdout + executed.stderr
+
+
+def test_process_is_a_child_of_the_test_in_its_own_session(running: ServiceProcess) -> None:
+    stat = Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()
+
+    assert int(stat[1]) == os.getpid()
+    assert os.getsid(running.pid) == os.getpgid(running.pid) == running.pid
+
+
+def test_waiting_ends_after_the_time_limit(running: ServiceProcess) -> None:
+    assert isinstance(running._process, ForkedProcess)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running._process.wait(0.01)
+    assert running.is_running()
+
+
+def test_killed_process_is_gone_and_its_signal_is_known(running: ServiceProcess) -> None:
+    process, pid = running._process, running.pid
+    running.kill()
+
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL
+    assert has_exited(pid)
