@@ -16,7 +16,7 @@ from base64 import b32encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy import (
@@ -60,6 +60,7 @@ FREQUENT_COUNT = 3  # A word that occurs as often in a body makes it a better ma
 FREQUENT_WORDS_MAX = 32
 
 _entries, _messages = entry_rows.TABLE, message_rows.TABLE
+Document: TypeAlias = Sequence[Any]  # A row of the index; its last column has all words.
 
 
 @record
@@ -101,7 +102,13 @@ def owner_hash(tenant: SearchTenant, agent_id: str) -> str:
     return tenant.hash_of("owner", agent_id)
 
 
-def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Sequence[Any]:
+def count_words(document: Document) -> int:
+    """Return how many different words a document has, with its labels."""
+    words: str = document[-1]
+    return words.count(" ") + 1
+
+
+def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Document:
     """Return the row of a message in the index."""
     message = found.message
     assert message is not None
@@ -226,7 +233,7 @@ class SearchIndex:
         self,
         transaction: DatabaseTransaction,
         keys: Sequence[tuple[str, str]],
-        documents: Sequence[Sequence[Any]],
+        documents: Sequence[Document],
     ) -> None:
         """Add documents and remove the marks of ``keys``.
 
