@@ -15,6 +15,7 @@ import secrets
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -55,6 +56,7 @@ from quorate.projections.repository import matching
 READ_MESSAGES_MAX = 32  # At once; their bodies are at most READ_MESSAGES_MAX * INDEXED_BYTES_MAX.
 SEQUENCE_BITS = 40
 KEY_BYTES = 32
+HASHES_CACHED_MAX = 8_192  # Of the words that occur most, about 2 MB.
 HASH_BYTES = 5  # Eight characters of base 32.
 FREQUENT_COUNT = 3  # A word that occurs as often in a body makes it a better match.
 FREQUENT_WORDS_MAX = 32
@@ -72,11 +74,16 @@ class SearchTenant:
 
     def hash_of(self, kind: str, word: str) -> str:
         """Return the hash of a word; kinds keep words of messages and addresses apart."""
-        data = f"{kind} {word}".encode(errors="replace")
-        return b32encode(blake2b(data, digest_size=HASH_BYTES, key=self.key).digest()).decode()
+        return _hash_of(self.key, f"{kind} {word}")
 
     def document_id(self, sequence: int) -> int:
         return (self.number << SEQUENCE_BITS) | sequence
+
+
+@lru_cache(maxsize=HASHES_CACHED_MAX)
+def _hash_of(key: bytes, text: str) -> str:
+    data = text.encode(errors="replace")
+    return b32encode(blake2b(data, digest_size=HASH_BYTES, key=key).digest()).decode()
 
 
 @record
