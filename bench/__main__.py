@@ -19,6 +19,7 @@ from quorate.bench import (
     growth,
     mail,
     mail_notifications,
+    mail_search,
     mailboxes,
     on_postgres,
     over_nats,
@@ -61,6 +62,7 @@ LONG = {
     "live-leases": growth.live_leases,
     "events": growth.events,
     "large-inbox": mailboxes.large_inbox,
+    "mail-search": mail_search.mail_search,
 }
 
 

@@ -21,10 +21,12 @@ from quorate.bench.report import Row
 from quorate.domain.mail.mailbox_entries import MailEntry, entry_id
 from quorate.domain.mail.messages import TEXT_PART, Message, RecipientState
 from quorate.domain.shared.contents import SALT_BYTES, ContentRef
+from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
+from quorate.eventlog.database import Database
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.tables import message_bodies
-from quorate.eventlog.transactions import Query
+from quorate.eventlog.transactions import DatabaseTransaction, Query
 from quorate.projections.mail.mailboxes import MAIL_ENTRIES
 from quorate.projections.mail.messages import MESSAGES
 
@@ -37,6 +39,21 @@ WARM_UP_PAGES = 20
 PAGE_LENGTH = 20
 BODY = b"The offer was sent, and the customer asked for a call on Monday. " * 4
 FIRST_SEQUENCE = 1_000_000  # After all events of the set-up.
+
+
+@record
+class WrittenMessage:
+    message: Message
+    entry: MailEntry
+    body: bytes
+
+    def rows(self, tenant: str) -> tuple[tuple[Any, ...], ...]:
+        id_ = self.message.id
+        return (
+            MESSAGES.to_row(tenant, id_, self.message),
+            MAIL_ENTRIES.to_row(tenant, self.entry.id, self.entry),
+            (tenant, id_, TEXT_PART, bytes(SALT_BYTES), self.body),
+        )
 
 
 async def inbox(folder: Path, _seconds: float) -> list[Row]:
@@ -106,23 +123,35 @@ def _random_cursors(size: int) -> Sequence[str]:
 
 
 async def _fill(path: Path, holders: Sequence[KeyHolder], sizes: Sequence[int]) -> None:
-    """Write messages into mailboxes, without events."""
     database = SqliteDatabase(path)
     await database.open()
-    tables = (MESSAGES.table, MAIL_ENTRIES.table, message_bodies)
-    inserts = [Query(insert(table), database.dialect) for table in tables]
     for holder, size in zip(holders, sizes, strict=True):
         for start in range(0, size, ROWS_PER_TRANSACTION):
             numbers = range(start, min(start + ROWS_PER_TRANSACTION, size))
-            rows = zip(*(_rows_of(holder, number) for number in numbers), strict=True)
             async with database.write() as transaction:
-                for query, some in zip(inserts, rows, strict=True):
-                    await transaction.write(query, some)
+                messages = [make_message(holder, number) for number in numbers]
+                await write_messages(database, transaction, holder, messages)
     await database.close()
 
 
-def _rows_of(holder: KeyHolder, number: int) -> tuple[tuple[Any, ...], ...]:
-    tenant, agent_id = holder.principal.tenant, holder.agent_id
+async def write_messages(
+    database: Database,
+    transaction: DatabaseTransaction,
+    holder: KeyHolder,
+    messages: Sequence[WrittenMessage],
+) -> None:
+    """Write messages into a mailbox, without events."""
+    tenant = holder.principal.tenant
+    rows = zip(*(one.rows(tenant) for one in messages), strict=True)
+    tables = (MESSAGES.table, MAIL_ENTRIES.table, message_bodies)
+    for table, some in zip(tables, rows, strict=True):
+        await transaction.write(Query(insert(table), database.dialect), some)
+
+
+def make_message(
+    holder: KeyHolder, number: int, subject: str | None = None, body: bytes = BODY
+) -> WrittenMessage:
+    agent_id = holder.agent_id
     id_ = f"msg_{agent_id.removeprefix('agent_')}-{number}"
     at = Timestamp(round(time.time() * MILLISECONDS_PER_SECOND))
     to = f"{holder.principal.agent_name}@example.com"
@@ -131,7 +160,7 @@ def _rows_of(holder: KeyHolder, number: int) -> tuple[tuple[Any, ...], ...]:
         "sequence": FIRST_SEQUENCE + number,
         "thread_id": f"thr_{number // 4}",
         "from_address": f"agent-{number % 50}@example.com",
-        "subject": f"TASK:{number} result",
+        "subject": subject or f"TASK:{number} result",
         "sender_id": f"agent_{number % 50}",
         "kind": "TASK",
         "task_id": str(number),
@@ -141,7 +170,7 @@ def _rows_of(holder: KeyHolder, number: int) -> tuple[tuple[Any, ...], ...]:
         created_at=at,
         to=(to,),
         cc=(),
-        contents=(ContentRef(part=TEXT_PART, sha256="0" * 64, bytes=len(BODY)),),
+        contents=(ContentRef(part=TEXT_PART, sha256="0" * 64, bytes=len(body)),),
         recipients=(
             RecipientState(address=to, delivery_type="internal", status="delivered", reason=None),
         ),
@@ -153,12 +182,7 @@ def _rows_of(holder: KeyHolder, number: int) -> tuple[tuple[Any, ...], ...]:
         agent_id=agent_id,
         address=to,
         delivered_at=at,
-        bytes=len(BODY),
+        bytes=len(body),
         **shared,
     )
-    body = (tenant, id_, TEXT_PART, bytes(SALT_BYTES), BODY)
-    return (
-        MESSAGES.to_row(tenant, id_, message),
-        MAIL_ENTRIES.to_row(tenant, its_entry, entry),
-        body,
-    )
+    return WrittenMessage(message=message, entry=entry, body=body)

@@ -49,7 +49,9 @@ from quorate.eventlog.unit_of_work import (
     reads_of_repeat,
 )
 
-BATCHES_BEFORE_CHORE = 4  # While commands wait.
+# While commands arrive. Clients that wait for answers send their next commands within a moment.
+BATCHES_BEFORE_CHORE = 4
+CHORE_WAIT_SECONDS = 0.005
 GATHER_TURNS = 3  # Of the event loop, before a batch begins.
 REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
@@ -175,12 +177,21 @@ class CommandBus:
                     await self._gather()
                     await self._finish(self._queue.take_batch())
                     batches += 1
+                if self._chores and not self._queue and 0 < batches < BATCHES_BEFORE_CHORE:
+                    await self._wait_for_command()
                 if self._chores and (not self._queue or batches >= BATCHES_BEFORE_CHORE):
                     batches = 0
                     if not await self._chores.run_next(self._log):
                         await self._reopen()
             if self._closing:
                 return
+
+    async def _wait_for_command(self) -> None:
+        """Wait briefly for the next command: a chore would make it wait for a commit."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHORE_WAIT_SECONDS):
+                await self._arrived.wait()
+                self._arrived.clear()
 
     async def _gather(self) -> None:
         """Let commands that have arrived already join the batch, which costs little more.

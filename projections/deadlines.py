@@ -58,9 +58,8 @@ def _query(repository: Repository[Any], due: Due, database: Database) -> Query:
     for owned in REPOSITORIES:
         owner = owned.aggregate.owner
         if owner is not None and owner.aggregate is repository.aggregate and owned.owned:
-            # An expression: with the plain column, SQLite scans all rows of the tenant.
-            same_tenant = owned.table.c.tenant.concat("") == table.c.tenant
-            its_own = owned.owned.owner == table.c.id
+            same_tenant = owned.owned.tenant == table.c.tenant
+            its_own = owned.owned.is_of(table.c.id)
             held = select(func.count()).where(same_tenant, its_own, owned.owned.where)
             events = events + held.scalar_subquery()
     now = bindparam("now", type_=due.at.type)

@@ -52,9 +52,10 @@ class Due:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Owned:
-    """Rows that end with their owner, and the column with the owner's id."""
+    """Rows that end with their owner: the condition on its id, and the tenant to compare."""
 
-    owner: Column[Any]
+    is_of: Callable[[ColumnElement[str]], ColumnElement[bool]]
+    tenant: ColumnElement[str]
     where: ColumnElement[bool]
 
 

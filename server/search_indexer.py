@@ -1,6 +1,6 @@
 """Index new messages for search, in the background of the process that leads.
 
-* The writer runs a part between two batches of commands. A part has at most PART_BYTES_MAX of text,
+* The writer runs a part between two batches of commands. A part has at most PART_WORDS_MAX words,
   so commands wait for it for a few milliseconds at most.
 * A part is prepared outside the transaction, in slices: other work runs in between.
 * A message is found about GATHER_SECONDS after it was sent, if the service is not busy.
@@ -8,7 +8,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
@@ -21,9 +20,15 @@ from quorate.eventlog.transactions import (
     DatabaseUnavailable,
     StatementRejected,
 )
-from quorate.projections.mail.search_index import SearchIndex, UnindexedMessage, make_document
+from quorate.projections.mail.search_index import (
+    Document,
+    SearchIndex,
+    UnindexedMessage,
+    count_words,
+    make_document,
+)
 
-PART_BYTES_MAX = 8 * 1024  # Of text, or one message with more.
+PART_WORDS_MAX = 2_000  # Different ones of each message, or one message with more.
 GATHER_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # A rebuild of the index by another process is noticed after this time.
 _INDEXED_EVENTS = frozenset({MessageSent.__name__, MessageReceived.__name__})
@@ -71,33 +76,28 @@ class SearchIndexer:
                 lambda transaction: self._index.add_tenants(transaction, new)
             )
             tenants = await self._index.tenants()
-        for part in split(found):
-            documents: list[Sequence[Any]] = []
-            for one in part:
-                if one.message is not None:
-                    documents.append(make_document(tenants[one.tenant], one))
-                    await asyncio.sleep(0)
-            await self._add_part(part, documents)
+        keys: list[tuple[str, str]] = []
+        documents: list[Document] = []
+        words = 0
+        for one in found:
+            document = None
+            if one.message is not None:
+                document = make_document(tenants[one.tenant], one)
+                await asyncio.sleep(0)
+            more = 0 if document is None else count_words(document)
+            if keys and words + more > PART_WORDS_MAX:
+                await self._add_part(keys, documents)
+                keys, documents, words = [], [], 0
+            keys.append((one.tenant, one.message_id))
+            documents += [] if document is None else [document]
+            words += more
+        if keys:
+            await self._add_part(keys, documents)
 
     async def _add_part(
-        self, part: Sequence[UnindexedMessage], documents: Sequence[Sequence[Any]]
+        self, keys: Sequence[tuple[str, str]], documents: Sequence[Document]
     ) -> None:
-        keys = [(one.tenant, one.message_id) for one in part]
-
         async def add(transaction: DatabaseTransaction) -> None:
             await self._index.add(transaction, keys, documents)
 
         await self._command_bus.run_chore(add)
-
-
-def split(found: Sequence[UnindexedMessage]) -> Sequence[Sequence[UnindexedMessage]]:
-    """Split into parts of at most PART_BYTES_MAX of text, or of one message."""
-    parts: list[list[UnindexedMessage]] = []
-    size = 0
-    for one in found:
-        if not parts or size + len(one.text) > PART_BYTES_MAX:
-            parts.append([])
-            size = 0
-        parts[-1].append(one)
-        size += len(one.text)
-    return parts

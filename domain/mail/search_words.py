@@ -20,6 +20,7 @@ _BEFORE_MATCH = 50  # Characters of a snippet before its first match.
 _MARK = "**"
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")  # Of text in lower case.
 _HIDDEN_ELEMENTS = ("script", "style", "head", "title")
 
 Position: TypeAlias = tuple[int, int, str]  # Of a word: its start, its end, and its folded form.
@@ -32,7 +33,10 @@ def beginning(data: bytes) -> str:
 
 def words_of(text: str) -> list[str]:
     """Return all words in their order, repeated as often as they occur."""
-    return [word for _, _, word in _positions(_composed(text))]
+    composed = _composed(text)
+    if composed.isascii():  # Most messages; it takes a sixth of the time.
+        return [word[:WORD_LENGTH_MAX] for word in _ASCII_WORD.findall(composed.lower())]
+    return [word for _, _, word in _positions(composed)]
 
 
 def query_words(query: str) -> Sequence[str]:

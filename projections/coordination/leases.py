@@ -147,5 +147,10 @@ LEASES: Repository[Lease] = Repository(
     # end of the previous lease is stored first.
     store_first=lambda values: values[_ENDED_AT] is not None,
     due=Due(at=TABLE.c.expires_at, where=is_live, is_inclusive=True),
-    owned=Owned(owner=TABLE.c.agent_id, where=is_live),
+    owned=Owned(
+        is_of=lambda agent_id: TABLE.c.agent_id == agent_id,
+        # An expression: with the plain column, SQLite scans all rows of the tenant.
+        tenant=TABLE.c.tenant.concat(""),
+        where=is_live,
+    ),
 )

@@ -3,16 +3,18 @@
 from functools import lru_cache
 
 import orjson
-from sqlalchemy import BigInteger, Column, Table
+from sqlalchemy import BigInteger, Column, Index, Table
 
 from quorate.domain.identity.tenants import LIMITS, NO_LIMITS, THE_TENANT, Tenant, TenantLimits
 from quorate.domain.identity.tenants import TENANTS as AGGREGATE
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.tables import text
-from quorate.projections.metadata import Row, Values, metadata
+from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Find, Repository
 
 LIMITS_CACHED_MAX = 1_024
+# The label of a tenant in its default mail domain (``default_label``), as the index has it.
+LABEL = "lower(replace(id, '_', '-'))"
 
 TABLE = Table(
     "tenants",
@@ -21,6 +23,7 @@ TABLE = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("suspended_at", BigInteger),
     Column("limits", text()),
+    Index("tenants_by_label", sql(LABEL), "created_at", "id"),
     sqlite_with_rowid=False,
 )
 

@@ -1,6 +1,16 @@
 """Read model of deliveries to people; the outbound relay finds those that are due by index."""
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, Table, literal_column
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    String,
+    Table,
+    literal_column,
+)
+from sqlalchemy.ext.compiler import compiles
 
 from quorate.domain.mail.deliveries import DELIVERIES as AGGREGATE
 from quorate.domain.mail.deliveries import Delivery
@@ -11,6 +21,26 @@ from quorate.projections.repository import Find, Repository
 
 _DUE = sql("next_attempt_at IS NOT NULL")
 _DEAD = sql("status IN ('dead_lettered', 'held')")
+
+
+class _Domain(ColumnElement[str]):
+    """The domain of a contact, which has one "@", with the same SQL in the index and in queries."""
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(_Domain)
+def _sqlite_domain(_element: _Domain, _compiler: object, **_options: object) -> str:
+    return "substr(contact_key, instr(contact_key, '@') + 1)"
+
+
+@compiles(_Domain, "postgresql")
+def _postgres_domain(_element: _Domain, _compiler: object, **_options: object) -> str:
+    return "substr(contact_key, strpos(contact_key, '@') + 1)"
+
+
+contact_domain = _Domain()
 
 TABLE = Table(
     "deliveries",
@@ -31,6 +61,11 @@ TABLE = Table(
     Column("smtp_code", Integer),
     Column("detail", text()),
     Index("deliveries_due", "next_attempt_at", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index(
+        *("deliveries_due_by_domain", contact_domain, "next_attempt_at"),
+        sqlite_where=_DUE,
+        postgresql_where=_DUE,
+    ),
     Index("deliveries_dead", "tenant", "status", "id", sqlite_where=_DEAD, postgresql_where=_DEAD),
     sqlite_with_rowid=False,
 )

@@ -6,7 +6,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Index, Table, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Index,
+    String,
+    Table,
+    bindparam,
+    literal_column,
+    select,
+)
 
 from quorate.domain.identity.tenants import OPERATORS
 from quorate.domain.mail.domains import MAIL_DOMAINS as AGGREGATE
@@ -14,6 +24,7 @@ from quorate.domain.mail.domains import MailDomain
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
+from quorate.projections.identity.tenants import LABEL
 from quorate.projections.identity.tenants import TABLE as TENANTS
 from quorate.projections.metadata import Row, Values, metadata
 from quorate.projections.repository import Find, Repository
@@ -61,7 +72,7 @@ class MailDomainQueries:
         page = select(TABLE).where(of_operators, TABLE.c.domain > after)
         page = page.order_by(TABLE.c.domain).limit(PER_PAGE)
         named = select(TABLE).where(of_operators, TABLE.c.tenant_id == bindparam("id"))
-        label = func.lower(func.replace(TENANTS.c.id, "_", "-"))
+        label: ColumnElement[str] = literal_column(LABEL, String)
         labelled = select(TENANTS.c.id).where(label == bindparam("label"))
         labelled = labelled.order_by(TENANTS.c.created_at, TENANTS.c.id).limit(1)
         self._page, self._named, self._labelled = (

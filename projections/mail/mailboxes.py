@@ -1,7 +1,13 @@
 """Read model of mailboxes: the entries of each agent, in the order of their messages.
 
-The primary key is the order of an inbox, so a page of it is one range, however large it is. Each
-filter of the inbox has an index of its own, which begins with the agent: its id names one tenant.
+The primary key is the order of an inbox, so a page of it is one range, however large it is. Filters
+of the inbox have indexes:
+
+* An index that begins with the agent costs a page of the write-ahead log for each message, because
+  each message goes to another mailbox. Only filters without another way have one.
+* ``mail_entries_by_task`` begins with the task, whose ids mostly grow: new rows share pages.
+* A thread is found by the index of the messages, whose sequence is that of the entry.
+* The entries of a message are a range of their ids, which begin with that of the message.
 """
 
 from collections.abc import Sequence
@@ -11,24 +17,28 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     FromClause,
     Index,
     Select,
+    String,
     Table,
     and_,
     select,
+    type_coerce,
 )
 
+from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
-from quorate.domain.mail.mailbox_entries import MailEntry
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
 from quorate.projections.mail import accounts
 from quorate.projections.metadata import Row, Values, metadata, sql
-from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
+from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository
 
+_AFTER_SEPARATOR = chr(ord(ID_SEPARATOR) + 1)
 _KEPT = sql("deleted_at IS NULL")
 _UNREAD = sql("deleted_at IS NULL AND read_at IS NULL")
 _TASKS = sql("deleted_at IS NULL AND task_id IS NOT NULL")
@@ -61,11 +71,6 @@ TABLE = Table(
     Column("id", text(129), nullable=False),
     Index("mail_entries_by_id", "tenant", "id", unique=True),
     Index(
-        *("mail_entries_by_message", "message_id"),
-        sqlite_where=_KEPT,
-        postgresql_where=_KEPT,
-    ),
-    Index(
         *("mail_entries_unread", "agent_id", "sequence"),
         sqlite_where=_UNREAD,
         postgresql_where=_UNREAD,
@@ -76,12 +81,7 @@ TABLE = Table(
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_by_thread", "agent_id", "thread_id", "sequence"),
-        sqlite_where=_KEPT,
-        postgresql_where=_KEPT,
-    ),
-    Index(
-        *("mail_entries_by_task", "agent_id", "task_id", "sequence"),
+        *("mail_entries_by_task", "task_id", "agent_id", "sequence"),
         sqlite_where=_TASKS,
         postgresql_where=_TASKS,
     ),
@@ -153,8 +153,16 @@ def from_row(row: Row) -> MailEntry:
 
 def of_messages(database: Database, statement: Select[Any], source: FromClause = TABLE) -> Query:
     """Select the kept entries of messages, given by tenant and id (parameter ``asked``)."""
-    key = (tenant_compared, TABLE.c.message_id)
-    return matching(database, source, statement, key, is_kept)
+    asked, (tenant, message_id) = database.rows("asked", 2)
+    same = and_(TABLE.c.tenant == tenant, is_of_message(type_coerce(message_id, String)))
+    joined = asked.join(source, same)
+    return Query(statement.select_from(joined).where(is_kept), database.dialect)
+
+
+def is_of_message(message_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether an entry is one of this message: a range of the index of ids."""
+    after, end = (message_id.concat(one) for one in (ID_SEPARATOR, _AFTER_SEPARATOR))
+    return and_(TABLE.c.id > after, TABLE.c.id < end)
 
 
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
@@ -186,5 +194,5 @@ MAIL_ENTRIES: Repository[MailEntry] = Repository(
     finds=(Find(index="id", columns=(TABLE.c.id,)),),
     loads=_loads,
     due=Due(at=TABLE.c.ack_due_at, where=TABLE.c.ack_due_at.is_not(None), is_inclusive=True),
-    owned=Owned(owner=TABLE.c.message_id, where=is_kept),
+    owned=Owned(is_of=is_of_message, tenant=TABLE.c.tenant, where=is_kept),
 )

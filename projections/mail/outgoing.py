@@ -1,6 +1,8 @@
 """Queries of the outbound relay, over the deliveries of all tenants.
 
 * Due and held deliveries are found by partial indexes, so old deliveries cost nothing.
+* A search for due deliveries reads the oldest WINDOW_MAX. If none of them can be attempted, because
+  their domains are busy, it goes from domain to domain: a backlog to one domain is not read.
 * Deliveries of a suspended tenant wait until it is resumed.
 """
 
@@ -8,12 +10,17 @@ from collections.abc import Collection, Sequence
 
 import orjson
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    BindParameter,
     ColumnElement,
+    Exists,
+    FromClause,
+    Integer,
     String,
     bindparam,
     exists,
-    literal,
+    func,
     literal_column,
     select,
     type_coerce,
@@ -24,12 +31,15 @@ from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Message
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.contents import TEXT_PARTS, ContentStore
+from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.mail import deliveries as delivery_rows
 from quorate.projections.mail import messages as message_rows
 from quorate.projections.tables import tenants
 
+WINDOW_MAX = 200
+DOMAINS_MAX = 1_000  # In one search.
 EARLIER_MAX = 50  # Messages of a thread that References names.
 _deliveries, _messages = delivery_rows.TABLE, message_rows.TABLE
 _is_held: ColumnElement[bool] = literal_column("deliveries.status = 'held'")
@@ -79,14 +89,8 @@ class OutgoingMail:
         is_suspended = exists().where(
             tenants.c.id == _deliveries.c.tenant, tenants.c.suspended_at.is_not(None)
         )
-        busy, (domain,) = log.database.rows("busy", 1)
-        pattern = literal("%@", String) + type_coerce(domain, String)
-        is_busy = exists().select_from(busy).where(_deliveries.c.contact_key.like(pattern))
         at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
-        due = select(_deliveries).where(
-            delivery_rows.is_waiting, at <= now, ~is_busy, ~is_suspended
-        )
-        self._due = Query(due.order_by(at).limit(bindparam("limit")), dialect)
+        self._due = _Due(log.database, is_suspended)
         later = select(at).where(delivery_rows.is_waiting, at > now, ~is_suspended)
         self._next = Query(later.order_by(at).limit(1), dialect)
         # Only what the partial index contains: else SQLite reads the whole table.
@@ -112,7 +116,16 @@ class OutgoingMail:
     async def due(self, now: Timestamp, busy: Collection[str], limit: int) -> Sequence[DueDelivery]:
         """Return deliveries that are due, the oldest first; none to a domain in ``busy``."""
         domains = orjson.dumps([(one,) for one in busy]).decode()
-        return await self._deliveries(self._due, {"now": now, "limit": limit, "busy": domains})
+        values = {"now": now, "limit": limit, "busy": domains}
+        async with self._log.read() as transaction:
+            rows = await transaction.fetch(self._due.oldest, values)
+            if not rows:
+                ((count,),) = await transaction.fetch(self._due.count, values)
+                if count == WINDOW_MAX:
+                    rows = await transaction.fetch(self._due.by_domain, values)
+        return [
+            DueDelivery(tenant=row.tenant, delivery=delivery_rows.from_row(row)) for row in rows
+        ]
 
     async def next_due(self, now: Timestamp) -> Timestamp | None:
         """Return when the first delivery becomes due that is not due now."""
@@ -151,9 +164,55 @@ class OutgoingMail:
             ],
         )
 
-    async def _deliveries(self, query: Query, values: dict[str, object]) -> Sequence[DueDelivery]:
-        async with self._log.read() as transaction:
-            rows = await transaction.fetch(query, values)
-        return [
-            DueDelivery(tenant=row.tenant, delivery=delivery_rows.from_row(row)) for row in rows
-        ]
+
+class _Due:
+    """Deliveries that are due, except those to busy domains.
+
+    ``oldest`` finds them among the oldest WINDOW_MAX of all due deliveries, ``count`` says how many
+    these are, and ``by_domain`` finds deliveries of one domain after the other.
+    """
+
+    def __init__(self, database: Database, is_suspended: ColumnElement[bool]) -> None:
+        dialect = database.dialect
+        at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
+        limit: BindParameter[int] = bindparam("limit")
+        domain = delivery_rows.contact_domain
+        rows, (busy,) = database.rows("busy", 1)
+        is_due = delivery_rows.is_waiting & (at <= now)
+        window = select(_deliveries, domain.label("domain")).where(is_due)
+        window = window.order_by(at).limit(WINDOW_MAX)
+        oldest = window.subquery("oldest")
+        columns = [oldest.c[column.name] for column in _deliveries.c]
+        suspended = exists().where(
+            tenants.c.id == oldest.c.tenant, tenants.c.suspended_at.is_not(None)
+        )
+        is_busy = _is_in(oldest.c.domain, rows, busy)
+        found = select(*columns).where(~is_busy, ~suspended).order_by(oldest.c.next_attempt_at)
+        self.oldest = Query(found.limit(limit), dialect)
+        some = select(at).where(is_due).limit(WINDOW_MAX).subquery("some")
+        self.count = Query(select(func.count().label("count")).select_from(some), dialect)
+        waiting = _domains(domain)
+        its_domain = waiting.join(_deliveries, domain == waiting.c.domain)
+        first = select(_deliveries).select_from(its_domain).where(is_due, ~is_suspended)
+        first = first.where(~_is_in(waiting.c.domain, rows, busy))
+        self.by_domain = Query(first.limit(limit), dialect)
+
+
+def _is_in(value: ColumnElement[str], rows: FromClause, cell: ColumnElement[str]) -> Exists:
+    return exists().select_from(rows).where(value == type_coerce(cell, String))
+
+
+def _domains(domain: ColumnElement[str]) -> CTE:
+    """Return the domains with waiting deliveries, each found by the index from the one before."""
+    each = select(domain).select_from(_deliveries).where(delivery_rows.is_waiting)
+    each = each.order_by(domain).limit(1)
+    first = each.where(domain > literal_column("''", String)).scalar_subquery()
+    number: ColumnElement[int] = literal_column("1", Integer)
+    start = select(first.label("domain"), number.label("number"))
+    found = start.cte("waiting", recursive=True)
+    following = each.where(domain > found.c.domain).correlate(found).scalar_subquery()
+    return found.union_all(
+        select(following, found.c.number + number).where(
+            found.c.domain.is_not(None), found.c.number < DOMAINS_MAX
+        )
+    )

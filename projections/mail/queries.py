@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+)
 
 from quorate.domain.mail.accounts import MailAccount
 from quorate.domain.mail.deliveries import Delivery
@@ -339,17 +348,23 @@ class _Queries:
         found = self._inbox.get(key)
         if found is None:
             has_index = filters.unread_only or used
+            in_thread = filters.thread_id is not None
             tenant = entry_rows.tenant_compared if has_index else _entries.c.tenant
             conditions: list[ColumnElement[bool]] = [
-                tenant == bindparam("tenant"),
-                _entries.c.agent_id == bindparam("agent_id"),
                 entry_rows.is_kept,
-                *(_entries.c[name] == bindparam(name) for name in used),
+                *(_entries.c[name] == bindparam(name) for name in used if name != "thread_id"),
             ]
             if filters.unread_only:
                 conditions.append(_entries.c.read_at.is_(None))
             statement = select(_entries).where(and_(*conditions))
-            found = self._inbox[key] = self._ordered(statement, _entries, order)
+            agent_id: BindParameter[str] = bindparam("agent_id")
+            if in_thread:
+                statement = _of_thread(statement, agent_id)
+                found = self._ordered(statement, _messages, order)
+            else:
+                its_own = (tenant == bindparam("tenant")) & (_entries.c.agent_id == agent_id)
+                found = self._ordered(statement.where(its_own), _entries, order)
+            self._inbox[key] = found
         return found
 
     def _ordered(self, statement: Select[Any], table: Table, order: Order) -> Query:
@@ -364,6 +379,18 @@ class _Queries:
 
     def _query(self, statement: Select[Any]) -> Query:
         return Query(statement, self._dialect)
+
+
+def _of_thread(statement: Select[Any], agent_id: ColumnElement[str]) -> Select[Any]:
+    """Select the entries of one mailbox for the messages of a thread, in their order."""
+    its_entry = and_(
+        _entries.c.tenant == _messages.c.tenant,
+        _entries.c.agent_id == agent_id,
+        # An expression: no index of messages matches it, so the thread is read first.
+        _entries.c.sequence == _messages.c.sequence + literal_column("0"),
+    )
+    in_thread = _in_tenant(_messages) & (_messages.c.thread_id == bindparam("thread_id"))
+    return statement.select_from(_messages.join(_entries, its_entry)).where(in_thread)
 
 
 def _in_tenant(table: Table) -> ColumnElement[bool]:

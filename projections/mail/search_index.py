@@ -15,8 +15,9 @@ import secrets
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy import (
@@ -55,11 +56,13 @@ from quorate.projections.repository import matching
 READ_MESSAGES_MAX = 32  # At once; their bodies are at most READ_MESSAGES_MAX * INDEXED_BYTES_MAX.
 SEQUENCE_BITS = 40
 KEY_BYTES = 32
+HASHES_CACHED_MAX = 8_192  # Of the words that occur most, about 2 MB.
 HASH_BYTES = 5  # Eight characters of base 32.
 FREQUENT_COUNT = 3  # A word that occurs as often in a body makes it a better match.
 FREQUENT_WORDS_MAX = 32
 
 _entries, _messages = entry_rows.TABLE, message_rows.TABLE
+Document: TypeAlias = Sequence[Any]  # A row of the index; its last column has all words.
 
 
 @record
@@ -71,11 +74,16 @@ class SearchTenant:
 
     def hash_of(self, kind: str, word: str) -> str:
         """Return the hash of a word; kinds keep words of messages and addresses apart."""
-        data = f"{kind} {word}".encode(errors="replace")
-        return b32encode(blake2b(data, digest_size=HASH_BYTES, key=self.key).digest()).decode()
+        return _hash_of(self.key, f"{kind} {word}")
 
     def document_id(self, sequence: int) -> int:
         return (self.number << SEQUENCE_BITS) | sequence
+
+
+@lru_cache(maxsize=HASHES_CACHED_MAX)
+def _hash_of(key: bytes, text: str) -> str:
+    data = text.encode(errors="replace")
+    return b32encode(blake2b(data, digest_size=HASH_BYTES, key=key).digest()).decode()
 
 
 @record
@@ -101,7 +109,13 @@ def owner_hash(tenant: SearchTenant, agent_id: str) -> str:
     return tenant.hash_of("owner", agent_id)
 
 
-def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Sequence[Any]:
+def count_words(document: Document) -> int:
+    """Return how many different words a document has, with its labels."""
+    words: str = document[-1]
+    return words.count(" ") + 1
+
+
+def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Document:
     """Return the row of a message in the index."""
     message = found.message
     assert message is not None
@@ -226,7 +240,7 @@ class SearchIndex:
         self,
         transaction: DatabaseTransaction,
         keys: Sequence[tuple[str, str]],
-        documents: Sequence[Sequence[Any]],
+        documents: Sequence[Document],
     ) -> None:
         """Add documents and remove the marks of ``keys``.
 

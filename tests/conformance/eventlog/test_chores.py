@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.eventlog import command_bus
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 from tests.conformance.eventlog.conformance import TENANT, Stage, Statement
@@ -44,6 +46,29 @@ async def test_commands_that_wait_are_executed_before_a_chore(stage: Stage) -> N
     await asyncio.gather(first, chore, second)
 
     assert committed == [len(await stage.events())]
+
+
+async def test_chore_waits_for_clients_that_send_their_next_commands(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.create_agents("ann")
+    await stage.command_bus.run_chore(mark)
+    monkeypatch.setattr(command_bus, "CHORE_WAIT_SECONDS", 60)
+    await stage.execute(acquire("ann", KIM))
+    events = len(await stage.events())
+    committed: list[int] = []
+
+    async def work(_transaction: DatabaseTransaction) -> None:
+        committed.append(sum(map(len, stage.committed)))
+
+    chore = asyncio.create_task(stage.command_bus.run_chore(work))
+    for number in range(1, command_bus.BATCHES_BEFORE_CHORE):
+        address = f"{number}@example.com"
+        contact = EmailAddress(email=address, key=address)
+        await stage.execute(acquire("ann", contact, lease=f"{number}"))
+    await chore
+
+    assert committed == [events + command_bus.BATCHES_BEFORE_CHORE - 1]
 
 
 async def test_chore_that_raises_changes_nothing_and_stops_nothing(stage: Stage) -> None:

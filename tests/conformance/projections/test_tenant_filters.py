@@ -32,6 +32,8 @@ ACROSS_TENANTS = {
     "contents.insert": "rows carry their tenant",
     "contents.insert_unindexed": "rows carry their tenant",
     "mail_domains.labelled": "the first label of a domain tells which tenant receives",
+    "due_mail.oldest": "the relay sends the mail of all tenants",
+    "due_mail.count": "the relay sends the mail of all tenants",
     "overdue.mail_entry": "the deadline scheduler works for all tenants",
     "overdue.lease": "the deadline scheduler works for all tenants",
     "overdue.consensus": "the deadline scheduler works for all tenants",

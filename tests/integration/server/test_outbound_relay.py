@@ -15,6 +15,7 @@ from quorate.domain.mail.messages import EraseMessage
 from quorate.domain.mail.notifications import RULES
 from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.projections.mail import outgoing
 from quorate.projections.mail.outgoing import OutgoingMail
 from quorate.projections.snapshots import UNSIZED
 from tests.conformance.eventlog.conformance import PLATFORMS, TENANT
@@ -293,7 +294,11 @@ class SlowDomain:
         return Sent(code=250, detail="Queued")
 
 
-async def test_slow_domain_does_not_stop_the_others(any_stage: RelayStage) -> None:
+@pytest.mark.parametrize("window", [outgoing.WINDOW_MAX, 8])
+async def test_slow_domain_does_not_stop_the_others(
+    any_stage: RelayStage, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "WINDOW_MAX", window)
     transport = SlowDomain("@slow.example")
     waiting = [await any_stage.send(f"kim{number}@slow.example") for number in range(40)]
     any_stage.start(transport=transport)
