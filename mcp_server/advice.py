@@ -23,7 +23,7 @@ ADVICE: Mapping[str, str] = {
     "mailbox_required": "Name the agent with agent_name.",
     "message_not_found": "Call mail_inbox to see the messages that exist.",
     "thread_not_found": "Use the thread_id of a message in mail_inbox.",
-    "recipient_invalid": "Use an address such as kim@example.com, or the name of an agent.",
+    "recipient_invalid": "Use a full address; mail_account shows the domain of the agents.",
     "rate_limit_exceeded": "Send later: the sending limit of the agent is reached.",
     "rate_limited": "Wait {retryAfterSeconds} s, then repeat the call.",
     "quota_exceeded": "Release what is not needed, or ask the operator for a higher limit.",

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from quorate.contracts.coordination import consensus, leases, send_gate
 from quorate.contracts.identity import agents
-from quorate.contracts.mail import messages
+from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.message_fields import IDEMPOTENCY_FIELD, MessageFields, read_fields
 from quorate.contracts.notification_pages import LIST_NOTIFICATIONS
 from quorate.contracts.operations import AnyOperation, json_name
@@ -148,7 +148,8 @@ COORDINATION_TOOLS: tuple[Tool, ...] = (
     Tool(
         name="mail_send",
         operation=messages.SEND_MAIL,
-        note="An agent's address is its name, or its full address.",
+        note="All agents of the tenant have addresses in one domain: mail_account shows it. "
+        "To answer, pass the `message_id` of the message as `in_reply_to`.",
         reaches_people=True,
     ),
     Tool(
@@ -157,6 +158,11 @@ COORDINATION_TOOLS: tuple[Tool, ...] = (
         note="To read only what is new, pass the last `cursor` as `since`.",
     ),
     Tool(name="mail_thread", operation=messages.GET_THREAD),
+    Tool(
+        name="mail_account",
+        operation=mailbox.GET_ACCOUNT,
+        note="Another agent has the same address with its own name before the @.",
+    ),
     Tool(
         name="wait_for_notifications",
         operation=LIST_NOTIFICATIONS,
