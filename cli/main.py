@@ -30,6 +30,7 @@ quorate = LazyGroup(
             "mail": "quorate.cli.main:mail",
             "watch": "quorate.cli.commands.watch:watch",
             "call": "quorate.cli.commands.call:call",
+            "mcp": "quorate.cli.commands.mcp:mcp",
         },
         "Operations": {
             "serve": "quorate.cli.commands.serve:serve",
