@@ -109,7 +109,7 @@ class RemoteCaller:
     def _discard(self, task: "asyncio.Task[Response[Any]]") -> None:
         self._commands.discard(task)
         if not task.cancelled():
-            task.exception()  # Retrieved: nobody awaits the command of a cancelled call.
+            task.exception()  # Retrieved: after a cancelled call, nothing awaits its command.
 
 
 def _failure_of(failed: RequestFailedError) -> Failure:
