@@ -1,6 +1,6 @@
 """Build the FastAPI application from the registry of operations, and what runs in front of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from quorate.api.errors import add_error_handlers
 from quorate.api.fast_lane import create_fast_lane
 from quorate.api.http_admission import admission_for
 from quorate.api.large_bodies import LargeBodies
+from quorate.api.mcp.route import McpRoute
 from quorate.api.public_routes import PUBLIC
 from quorate.api.registry import handler_for
 from quorate.api.routes import OperationRoute, route_for
@@ -41,8 +42,12 @@ def create_app(
     public_url: str | None = None,
     asyncapi: Callable[[], dict[str, Any]] = asyncapi_document,
     large_bodies: LargeBodies | None = None,
+    origins: Collection[str] = (),
 ) -> FastAPI:
-    """Register every operation; ``asyncapi`` generates the document of the NATS API."""
+    """Register every operation and MCP; ``asyncapi`` generates the document of the NATS API.
+
+    Web pages of ``origins`` may call MCP.
+    """
     app = QuorateApi(
         title="Quorate",
         version=quorate.__version__,
@@ -58,6 +63,7 @@ def create_app(
         handler = handler_for(operation, documents if operation in DOCUMENTS else service)
         admission = admission_for(service, operation, large_bodies)
         app.router.routes.append(route_for(operation, admission, handler))
+    app.router.routes.append(McpRoute(service, large_bodies, origins))
     app.router.routes.extend(PUBLIC)
     add_error_handlers(app, service.request_metrics.of("http"))
     return app
@@ -85,7 +91,9 @@ def create_http_application(
 ) -> ASGIApplication:
     """Build everything that serves HTTP: FastAPI, and in front of it the fast lane and CORS."""
     large_bodies = LargeBodies()
-    app: ASGIApplication = create_app(service, public_url=public_url, large_bodies=large_bodies)
+    app: ASGIApplication = create_app(
+        service, public_url=public_url, large_bodies=large_bodies, origins=cors_origins
+    )
     if fast_lane:
         app = create_fast_lane(app, service, large_bodies)
     return allow_origins(app, cors_origins)

@@ -18,6 +18,7 @@ METHODS = ("GET", "POST", "PUT", "DELETE")
 REQUEST_HEADERS = (
     *("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
     *("X-Request-Id", "traceparent", "tracestate"),
+    *("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id"),  # Sent by MCP clients.
 )
 RESPONSE_HEADERS = (
     *("Allow", "Idempotent-Replayed", "Link", "Quorate-Sequence", "RateLimit-Limit"),

@@ -27,7 +27,7 @@ from quorate.api.request_reader import (
     parse_query,
     read_token,
 )
-from quorate.application.admission import RequestLogEntry, check_tenant, request_id, validate
+from quorate.application.admission import RequestLogEntry, check_tenant, request_id
 from quorate.application.execution import Service
 from quorate.application.operations import Call
 from quorate.application.rate_limiter import Allowance, caller_of, reserve_for
@@ -36,6 +36,7 @@ from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from quorate.contracts.problems import Problem
+from quorate.contracts.validation import validate
 from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Headers, Receive, Scope
 
@@ -97,7 +98,7 @@ class HttpAdmission:
         log_entry = start_log_entry(scope, self._metrics)
         if self._tracing is not None:
             log_entry.span = self._tracing.start_request(
-                "http", self.operation.name, _trace_headers(headers)
+                "http", self.operation.name, trace_headers(headers)
             )
         call = Call(ids, headers)
         call.request_id, call.receive = log_entry.request_id, receive
@@ -118,13 +119,10 @@ class HttpAdmission:
         """
         operation = self.operation
         if operation.roles:
-            call.principal = await self._principal(call.headers, repeated, scope)
-            if call.principal.role not in operation.roles:
-                raise Problem(
-                    "role_forbidden",
-                    f"Keys of role {call.principal.role} may not call this operation.",
-                    role=call.principal.role,
-                )
+            call.principal = await require_principal(
+                self._authenticate, call.headers, repeated, scope
+            )
+            require_role(operation, call.principal)
             call.allowance = self._limit(call.principal)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
@@ -146,19 +144,34 @@ class HttpAdmission:
             return self._no_body
         return validate(model, parse(body))
 
-    async def _principal(
-        self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope
-    ) -> Principal:
-        token = read_token(headers) if not repeated & CREDENTIAL_HEADERS else None
-        principal = await self._authenticate(token, scope) if token is not None else None
-        if principal is None:
-            raise Problem(
-                "unauthorized",
-                "Send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
-                headers={"WWW-Authenticate": 'Bearer realm="quorate"'},
-            )
-        claim_connection(scope, principal)
-        return principal
+
+async def require_principal(
+    authenticate: Authenticate,
+    headers: Mapping[bytes, bytes],
+    repeated: frozenset[bytes],
+    scope: Scope,
+) -> Principal:
+    """Return who sends a request, and count its connection; raise Problem without a valid key."""
+    token = read_token(headers) if not repeated & CREDENTIAL_HEADERS else None
+    principal = await authenticate(token, scope) if token is not None else None
+    if principal is None:
+        raise Problem(
+            "unauthorized",
+            "Send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+            headers={"WWW-Authenticate": 'Bearer realm="quorate"'},
+        )
+    claim_connection(scope, principal)
+    return principal
+
+
+def require_role(operation: AnyOperation, principal: Principal) -> None:
+    """Raise Problem unless keys of this role may call the operation."""
+    if principal.role not in operation.roles:
+        raise Problem(
+            "role_forbidden",
+            f"Keys of role {principal.role} may not call this operation.",
+            role=principal.role,
+        )
 
 
 def admission_for(
@@ -183,10 +196,10 @@ def admission_for(
 
 def start_log_entry(scope: Scope, metrics: OperationMetrics) -> RequestLogEntry:
     fields = {"method": scope["method"], "path": scope["path"]}
-    return RequestLogEntry("http", fields, request_id(_sent_id(scope["headers"])), metrics)
+    return RequestLogEntry("http", fields, request_id(sent_id(scope["headers"])), metrics)
 
 
-def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+def trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {
         name: value.decode("latin-1")
         for name in HEADERS
@@ -194,7 +207,7 @@ def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     }
 
 
-def _sent_id(headers: Headers) -> bytes | None:
+def sent_id(headers: Headers) -> bytes | None:
     for name, value in headers:
         if name == b"x-request-id":
             return value

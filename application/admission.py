@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from quorate.application.execution import problem_of
 from quorate.application.request_metrics import OK, OperationMetrics
@@ -28,11 +28,8 @@ from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.log_throttle import ThrottledWarning
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 REQUEST_ID_LENGTH_MAX = 64
-ERRORS_SHOWN_MAX = 10
-FIELD_LENGTH_SHOWN_MAX = 100
 UNAVAILABLE = "unavailable"
 UNAVAILABLE_STATUS = 503
 
@@ -43,26 +40,6 @@ _COUNT = itertools.count(1)
 
 
 # -- Checking ----------------------------------------------------------------
-
-
-def validate(model: type[M], values: Mapping[str, Any], *, strict: bool | None = None) -> M:
-    """Return an instance of the model; raise Problem with the invalid fields.
-
-    ``strict=None`` keeps the strictness that the model declares. Only the names in JSON are fields.
-    """
-    try:
-        return model.model_validate(values, strict=strict, by_alias=True, by_name=False)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        errors = [
-            {
-                "field": ".".join(str(part) for part in one["loc"])[:FIELD_LENGTH_SHOWN_MAX],
-                "why": one["msg"],
-            }
-            for one in found[:ERRORS_SHOWN_MAX]
-        ]
-        first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
-        raise Problem("invalid_request", first, errors=errors) from None
 
 
 def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel | None) -> None:

@@ -17,10 +17,8 @@ from quorate.bus.nats_commands import (
     MEDIA_HEADER,
     REQUEST_ID_HEADER,
     SEQUENCE_HEADER,
-    id_fields,
 )
 from quorate.bus.publishers import LOG_NAME, PublishedMessage
-from quorate.bus.subscribers import OWN_ID_PARAMETER
 from quorate.contracts.descriptions import (
     IDEMPOTENCY_KEY_DESCRIPTION,
     IDEMPOTENCY_KEY_SCHEMA,
@@ -36,6 +34,7 @@ from quorate.contracts.examples import (
     cloud_event,
 )
 from quorate.contracts.json_schemas import Json, Mode, generate_schemas, ref
+from quorate.contracts.message_fields import OWN_ID_PARAMETER, id_fields
 from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.contracts.problem_models import problem_schemas, schema_name
 from quorate.contracts.problems import KINDS, Problem, body_of

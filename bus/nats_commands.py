@@ -12,7 +12,6 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from quorate.application.admission import (
     RequestLogEntry,
@@ -21,7 +20,6 @@ from quorate.application.admission import (
     internal_error,
     request_id,
     unavailable,
-    validate,
 )
 from quorate.application.execution import Service
 from quorate.application.operations import (
@@ -46,14 +44,8 @@ from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
-from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
-from quorate.contracts.operations import (
-    BODY_BYTES_MAX,
-    AnyOperation,
-    is_id,
-    json_name,
-    path_parameters,
-)
+from quorate.contracts.message_fields import read_fields
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, body_of
 from quorate.contracts.sessions.tool_inputs import PRESET_HEADER, SESSION_HEADER, TASK_HEADER
 from quorate.domain.identity.principals import Principal
@@ -78,17 +70,10 @@ _HEADERS_READ = {
 }
 
 
-def id_fields(endpoint: AnyOperation) -> Mapping[str, str]:
-    """Map the parameters of the endpoint's path to their field names in a message."""
-    return {name: json_name(endpoint, name) for name in path_parameters(endpoint)}
-
-
 @record
 class _Operation:
     endpoint: AnyOperation
     handler: Handler
-    ids: Mapping[str, str]
-    key_field: str  # Of the idempotency key.
     reserve: float
     metrics: OperationMetrics
 
@@ -117,8 +102,6 @@ class NatsCommandHandler:
             endpoint.name: _Operation(
                 endpoint=endpoint,
                 handler=partial(handlers[endpoint.name], service),
-                ids=id_fields(endpoint),
-                key_field=json_name(endpoint, IDEMPOTENCY_FIELD),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),
             )
@@ -249,43 +232,18 @@ def _read(
     if body is TOO_LARGE or len(body) > BODY_BYTES_MAX:
         raise body_too_large()
     values = parse(body) if body else {}
-    endpoint = operation.endpoint
+    fields = read_fields(
+        operation.endpoint,
+        values,
+        own_id=subject.agent_id,
+        key_in_header=headers.get(IDEMPOTENCY_HEADER),
+    )
+    call.path, call.body, call.query = fields.path, fields.body, fields.query
     call.headers = {
         name.lower().encode(): headers[name].encode() for name in _PASSED_ON if name in headers
     }
-    key = headers.get(IDEMPOTENCY_HEADER)
-    if endpoint.command:
-        key = _single_key(key, values.pop(operation.key_field, None))
-        if key is not None:
-            call.headers = {**call.headers, b"idempotency-key": key.encode()}
-    if operation.ids:
-        own = {OWN_ID_PARAMETER: subject.agent_id}
-        call.path = {
-            name: _id(values.pop(field, own.get(name)), field)
-            for name, field in operation.ids.items()
-        }
-    if endpoint.body is not None:
-        call.body = validate(endpoint.body, values)
-    elif endpoint.query is not None:
-        # Strict: JSON contains numbers as numbers, unlike a query string.
-        call.query = validate(endpoint.query, values, strict=True)
-
-
-def _single_key(in_header: str | None, in_field: Any) -> str | None:  # noqa: ANN401 - JSON.
-    if in_field is None:
-        return in_header
-    if not isinstance(in_field, str) or in_header not in {None, in_field}:
-        raise Problem("idempotency_key_invalid", "Send one idempotency key, as a string.")
-    return in_field
-
-
-def _id(value: Any, field: str) -> str:  # noqa: ANN401 - any JSON value.
-    """Return the id, or "" if it has no valid form: no resource has that id."""
-    if value is None:
-        raise Problem("invalid_request", f"{field}: Field required")
-    if not isinstance(value, str):
-        raise Problem("invalid_request", f"{field}: Input should be a valid string")
-    return value if is_id(value) else ""
+    if (key := fields.idempotency_key) is not None:
+        call.headers = {**call.headers, b"idempotency-key": key.encode()}
 
 
 # -- Responses ---------------------------------------------------------------

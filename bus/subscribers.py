@@ -14,20 +14,12 @@ from typing import Annotated, Any
 from faststream import Path
 from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.msg import Msg
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel
 
 from quorate.bus.command_routes import QUEUE
 from quorate.bus.subjects import COMMANDS, CommandSubject
-from quorate.contracts.descriptions import (
-    IDEMPOTENCY_KEY_LENGTH_MAX,
-    IDEMPOTENCY_KEY_PATTERN,
-    id_description,
-)
-from quorate.contracts.operations import AnyOperation, json_name, path_parameters
-from quorate.contracts.wire_models import TenantRequest
-
-OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
-IDEMPOTENCY_FIELD = "idempotency_key"
+from quorate.contracts.message_fields import request_model
+from quorate.contracts.operations import AnyOperation
 
 
 def subscribe(
@@ -81,40 +73,3 @@ async def _keep_message(message: NatsMessage) -> NatsMessage:
 
 def subject_template(operation: str, agent_id: str = "{agent_id}") -> str:
     return COMMANDS.template.format(tenant="{tenant}", agent_id=agent_id, name=operation)
-
-
-# -- Request models ----------------------------------------------------------
-
-
-def request_model(endpoint: AnyOperation) -> type[BaseModel]:
-    """Return the model of the message: the fields of the body or query and the ids of the path."""
-    model = endpoint.body or endpoint.query or TenantRequest
-    fields: dict[str, Any] = {}
-    for name in path_parameters(endpoint):
-        if name in model.model_fields:
-            continue
-        if name == OWN_ID_PARAMETER:
-            description = f"{id_description(name)} Default: the calling agent."
-            fields[name] = (
-                str,
-                Field(default=None, alias=json_name(endpoint, name), description=description),
-            )
-        else:
-            fields[name] = (
-                str,
-                Field(alias=json_name(endpoint, name), description=id_description(name)),
-            )
-    if endpoint.command:
-        fields[IDEMPOTENCY_FIELD] = (
-            str,
-            Field(
-                default=None,
-                alias=json_name(endpoint, IDEMPOTENCY_FIELD),
-                min_length=1,
-                max_length=IDEMPOTENCY_KEY_LENGTH_MAX,
-                pattern=IDEMPOTENCY_KEY_PATTERN,
-                description="Same as the header `Idempotency-Key`.",
-            ),
-        )
-    name = f"{endpoint.name[0].upper()}{endpoint.name[1:]}Request"
-    return create_model(name, __base__=model, __doc__=f"{endpoint.summary}.", **fields)

@@ -31,6 +31,7 @@ quorate = LazyGroup(
             "watch": "quorate.cli.commands.watch:watch",
             "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
+            "mcp": "quorate.cli.commands.mcp:mcp",
         },
         "Operations": {
             "serve": "quorate.cli.commands.serve:serve",

@@ -80,6 +80,10 @@ class TenantForbidden(RequestError):
     code, title, status = "tenant_forbidden", "The key belongs to another tenant", 403
 
 
+class OriginForbidden(RequestError):
+    code, title, status = "origin_forbidden", "Web pages of this origin may not call", 403
+
+
 class PathNotFound(RequestError):
     code, title, status = "not_found", "Not found", 404
 

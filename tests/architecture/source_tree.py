@@ -15,15 +15,19 @@ BELOW = {
     "domain": set[str](),
     "runtime": {"domain"},
     "contracts": {"domain", "runtime"},
+    "mcp_server": {"domain", "contracts", "runtime"},
     "eventlog": {"domain", "runtime"},
     "projections": {"domain", "eventlog", "runtime"},
     "application": {"domain", "contracts", "eventlog", "projections", "runtime"},
     "bus": {"domain", "contracts", "eventlog", "projections", "application", "runtime"},
-    "api": {"domain", "contracts", "eventlog", "projections", "application", "bus", "runtime"},
+    "api": {
+        *("domain", "contracts", "eventlog", "projections", "application", "bus", "runtime"),
+        "mcp_server",
+    },
     "server": SERVER | {"domain", "contracts", "runtime"},
     "client": {"domain", "contracts", "runtime"},
-    "cli": {"domain", "contracts", "client", "runtime"},
-    "bench": SERVER | {"domain", "contracts", "client", "cli", "runtime"},
+    "cli": {"domain", "contracts", "client", "mcp_server", "runtime"},
+    "bench": SERVER | {"domain", "contracts", "client", "cli", "mcp_server", "runtime"},
 }
 
 

@@ -1,4 +1,8 @@
-"""Every HTTP route is an operation that admits its callers, or is in the short public list."""
+"""Every HTTP route is an operation that admits its callers, or is in the short public list.
+
+The route of MCP is the only exception. ``tests/integration/api/test_mcp_admission.py`` shows that
+it admits its callers in the same way, and it reaches only operations.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +16,14 @@ from starlette.routing import BaseRoute
 from quorate.api.app import create_app
 from quorate.api.documents import ENDPOINTS
 from quorate.api.fast_lane import FastLane, create_fast_lane
+from quorate.api.large_bodies import LargeBodies
+from quorate.api.mcp.route import METHOD, PATH, McpEndpoint, McpRoute
 from quorate.api.public_routes import PUBLIC
 from quorate.api.routes import OperationRoute, public_path
 from quorate.application.request_metrics import RequestMetrics
 from quorate.contracts.registry import OPERATIONS
+from quorate.mcp_server.resources import RESOURCES
+from quorate.mcp_server.tools import PROFILES
 
 
 def application() -> tuple[FastAPI, FastLane]:
@@ -30,12 +38,18 @@ def application() -> tuple[FastAPI, FastLane]:
     return app, create_fast_lane(app, service)
 
 
+def mcp_routes(app: FastAPI) -> list[McpRoute]:
+    return [route for route in app.router.routes if type(route) is McpRoute]
+
+
 def ungated(app: FastAPI) -> list[BaseRoute]:
     """Return the routes that neither admit their callers nor are public on purpose."""
     return [
         route
         for route in app.router.routes
-        if type(route) is not OperationRoute and route not in PUBLIC
+        if type(route) is not OperationRoute
+        and route not in PUBLIC
+        and route not in mcp_routes(app)[:1]
     ]
 
 
@@ -51,6 +65,22 @@ def test_every_route_is_an_operation_or_public() -> None:
             {route.operation.method},
         )
     assert {route.path for route in PUBLIC} == {"/", "/healthz", "/static/{name:path}"}
+
+
+def test_mcp_has_one_route_that_serves_one_method() -> None:
+    app, lane = application()
+    (route,) = mcp_routes(app)
+
+    assert (route.path, route.methods) == (PATH, {METHOD})
+    assert isinstance(route.app, McpEndpoint)
+    assert PATH not in {public_path(one) for one in (*ENDPOINTS, *lane.operations)}
+
+
+def test_mcp_reaches_only_operations_that_admit_their_callers() -> None:
+    tools = [tool for profile in PROFILES.values() for tool in profile.tools]
+    reached = [*(tool.operation for tool in tools), *(one.tool.operation for one in RESOURCES)]
+
+    assert {one.name for one in reached} <= {one.name for one in ENDPOINTS if one.roles}
 
 
 def test_application_has_no_pages_of_fastapi() -> None:
@@ -84,6 +114,11 @@ def plant_websocket(app: FastAPI) -> None:
     app.websocket("/planted")(planted)
 
 
+def plant_second_mcp_route(app: FastAPI) -> None:
+    service: Any = SimpleNamespace()
+    app.router.routes.append(McpRoute(service, LargeBodies()))
+
+
 def plant_host(app: FastAPI) -> None:
     app.host("planted.example.com", Starlette())
 
@@ -100,7 +135,12 @@ def plant_function_on_the_path_of_an_operation(app: FastAPI) -> None:
 
 PLANTS = [
     *(plant_function, plant_starlette_function, plant_router, plant_mount, plant_websocket),
-    *(plant_host, plant_function_on_a_public_path, plant_function_on_the_path_of_an_operation),
+    *(
+        plant_host,
+        plant_second_mcp_route,
+        plant_function_on_a_public_path,
+        plant_function_on_the_path_of_an_operation,
+    ),
 ]
 
 

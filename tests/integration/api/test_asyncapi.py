@@ -14,11 +14,10 @@ from quorate.api.documents import asyncapi_document
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.bus import subjects
 from quorate.bus.command_tasks import IN_FLIGHT_PER_AGENT_MAX
-from quorate.bus.nats_commands import id_fields
 from quorate.bus.publishers import NOTIFICATIONS, PUBLISHED
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
-from quorate.bus.subscribers import IDEMPOTENCY_FIELD
 from quorate.contracts.json_schemas import Json
+from quorate.contracts.message_fields import IDEMPOTENCY_FIELD, id_fields
 from quorate.contracts.operations import AnyOperation, json_name, known_codes
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.registry import (

@@ -6,15 +6,15 @@ import pytest
 from pydantic import AwareDatetime
 from pydantic.alias_generators import to_snake
 
-from quorate.application.admission import check_tenant, validate
+from quorate.application.admission import check_tenant
 from quorate.application.identity.agents import ref
 from quorate.application.rendering import renderer
-from quorate.bus.nats_commands import id_fields
-from quorate.bus.subscribers import request_model
 from quorate.cli.operations.fields import fields_of
 from quorate.client.request_builder import request_for
+from quorate.contracts.message_fields import id_fields, request_model
 from quorate.contracts.operations import AnyOperation, Operation
 from quorate.contracts.problems import Problem, body_of
+from quorate.contracts.validation import validate
 from quorate.contracts.wire_models import (
     SnakeAgentQuery,
     SnakeAgentRequest,

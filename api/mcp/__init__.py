@@ -1,0 +1,1 @@
+"""MCP over HTTP: one route, which serves the tools of agents."""

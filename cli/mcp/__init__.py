@@ -1,0 +1,1 @@
+"""`quorate mcp`: the tools of agents over standard input and output."""
