@@ -43,11 +43,11 @@ from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.mail.domains import MailDomainQueries
-from quorate.projections.mail.notified_bodies import NotifiedBodies
-from quorate.projections.mail.search_index import SearchIndex
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
+from quorate.projections.notified_bodies import NotifiedBodies
 from quorate.projections.queries import Reader
+from quorate.projections.search_index import SearchIndex
 from quorate.projections.state_store import SqlStateStore
 from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery

@@ -6,12 +6,14 @@
 """
 
 import re
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import TypeAlias, get_args
 
 from quorate.domain.sessions.sessions import SESSIONS, Session
 from quorate.domain.shared.aggregates import Aggregate, Counter, Effect
 from quorate.domain.shared.contents import ContentRef
+from quorate.domain.shared.errors import Invalid
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.timestamps import Timestamp
 
@@ -56,6 +58,12 @@ class SessionValue:
     name: str
     bytes: int
     updated_at: Timestamp
+
+
+@dataclass(eq=False)
+class SessionValueTooLarge(Invalid):
+    code, title = "session_value_too_large", "The value is too large"
+    bytes_max: int
 
 
 # A value that was erased: it has no row.
