@@ -5,7 +5,7 @@ from typing import Any
 from tests.integration.api.asgi_client import AsgiResponse, json_request
 from tests.integration.api.in_process import InProcess
 
-TOOLS, NOTIFICATIONS = "/v1/tools", "/v1/notifications"
+TOOLS, NOTIFICATIONS = "/v1/tools", "/v1/agent/notifications"
 
 
 class SessionAgent:
