@@ -32,7 +32,7 @@ from quorate.domain.sessions.session_messages import (
 from quorate.domain.sessions.session_sending import SendToSession, SentMessage
 from quorate.domain.shared.contents import SALT_BYTES, Content
 from quorate.eventlog.envelopes import Accepted
-from quorate.projections.sessions.session_queries import MessageRow
+from quorate.projections.sessions.session_queries import KeyedMessage
 
 
 @handles_tool(SESSIONS_SEND)
@@ -78,14 +78,14 @@ async def send_to_session(service: Service, call: Call, caller: ToolCaller) -> R
     return _reply(service, call, accepted, reply)
 
 
-def _reply(service: Service, call: Call, accepted: Accepted, reply: MessageRow | None) -> Reply:
+def _reply(service: Service, call: Call, accepted: Accepted, reply: KeyedMessage | None) -> Reply:
     response = dump({**orjson.loads(accepted.body), **_reply_fields(reply)})
     service.read_budget.charge(call.principal, len(response))
     return Reply(body=response, sequence=accepted.sequence, headers=replay_headers(accepted))
 
 
-def _reply_fields(reply: MessageRow | None) -> Json:
-    rendered: Any = None if reply is None else render_message(reply)
+def _reply_fields(reply: KeyedMessage | None) -> Json:
+    rendered: Any = None if reply is None else render_message(reply.row, reply.session_key)
     return {
         "replied": reply is not None,
         "reply": rendered,
@@ -109,7 +109,7 @@ def make_session_content(service: Service, message: Any) -> Content:  # noqa: AN
 
 async def _wait_for_reply(
     service: Service, call: Call, wait: SubscriptionWait, message_id: str
-) -> MessageRow | None:
+) -> KeyedMessage | None:
     """Return the reply to a message, or None when the wait ends without one."""
     body: SessionsSendInput = call.body
     tenant, clock = call.principal.tenant, asyncio.get_running_loop().time
@@ -118,10 +118,8 @@ async def _wait_for_reply(
     while True:
         wait.begin()
         wait.restart()
-        message = await sessions.message(tenant, message_id)
-        if message is not None and message.message.reply_id is not None:
-            return await sessions.message(tenant, message.message.reply_id)
+        reply = await sessions.reply(tenant, message_id)
         left = until - clock()
-        if message is None or wait.has_ended or left <= 0:
-            return None
+        if reply is not None or wait.has_ended or left <= 0:
+            return reply
         await wait.for_change(left)

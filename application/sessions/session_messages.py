@@ -1,5 +1,7 @@
 """Messages of sessions: read them, mark them as read, and erase them."""
 
+from collections.abc import Sequence
+
 from quorate.application.execution import Service
 from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
@@ -64,7 +66,7 @@ async def read_history(service: Service, call: Call, caller: ToolCaller) -> Repl
     page = {
         "key": session.key,
         "label": session.label,
-        "messages": render_messages(rows),
+        "messages": render_messages(rows, session.key),
         "totalMessages": session.message_count,
         "offset": body.offset,
         "count": len(rows),
@@ -84,7 +86,7 @@ def _is_unread(row: MessageRow, session: Session) -> bool:
     return message.session_id == session.id and is_of_another and is_unread
 
 
-def _has_more(session: Session, body: SessionsHistoryInput, rows: list[MessageRow]) -> bool:
+def _has_more(session: Session, body: SessionsHistoryInput, rows: Sequence[MessageRow]) -> bool:
     """Whether older messages exist; with ``after`` whether newer ones do."""
     if body.after is not None:
         last = rows[-1].message.index if rows else body.after

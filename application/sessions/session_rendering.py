@@ -25,12 +25,12 @@ _render_message = renderer(
 )
 
 
-def render_message(row: MessageRow) -> Json:
-    return _render_message(row.message, content=content_of(row))
+def render_message(row: MessageRow, session_key: str) -> Json:
+    return _render_message(row.message, content=content_of(row), session_key=session_key)
 
 
-def render_messages(rows: Sequence[MessageRow]) -> list[Json]:
-    return [render_message(row) for row in rows]
+def render_messages(rows: Sequence[MessageRow], session_key: str) -> list[Json]:
+    return [render_message(row, session_key) for row in rows]
 
 
 def content_of(row: MessageRow) -> Any:  # noqa: ANN401 - a text, or JSON that is not parsed again.
@@ -38,11 +38,6 @@ def content_of(row: MessageRow) -> Any:  # noqa: ANN401 - a text, or JSON that i
         return None
     data = row.content.data
     return Fragment(data) if row.message.part == JSON_PART else data.decode()
-
-
-def text_of_content(row: MessageRow) -> str:
-    """Return the content as a text; JSON as it is written."""
-    return "" if row.content is None else row.content.data.decode()
 
 
 def json_of(value: Any) -> bytes:  # noqa: ANN401 - any JSON value.

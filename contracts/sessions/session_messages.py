@@ -105,10 +105,15 @@ class EraseSessionMessageBody(SnakeRequest):
 
 
 class SessionMessageInfo(SnakeResponse):
-    """A message. `from` is the agent that sent it, by its key. `content` is null once erased."""
+    """A message. `from` is the agent that sent it, by its key. `content` is null once erased.
+
+    `session_key` is that of the session in which it was read, also for messages of a branch.
+    """
 
     id: str
+    session_key: str
     index: int
+    sequence: int
     role: SessionRole
     content: Any
     sender_id: str | None = Field(alias="from")

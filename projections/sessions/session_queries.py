@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, or_, select
 
 from quorate.domain.identity.agents import name_key
 from quorate.domain.sessions.policies import Access
@@ -62,6 +62,14 @@ class MessageRow:
 
     message: SessionMessage
     content: Content | None
+
+
+@record
+class KeyedMessage:
+    """A message and the key of the session that holds it."""
+
+    row: MessageRow
+    session_key: str
 
 
 @record
@@ -137,13 +145,15 @@ class SessionQueries:
             kept = _fitting(messages, within, bytes_max)
             return snapshot.result((session, await self._with_bodies(snapshot, tenant, kept)))
 
-    async def message(self, tenant: str, message_id: str) -> MessageRow | None:
+    async def reply(self, tenant: str, message_id: str) -> KeyedMessage | None:
+        """Return the reply to a message, if there is one."""
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
             values = {"tenant": tenant, "id": message_id}
-            found = await snapshot.rows(self._queries.message, values)
-            messages = [message_rows.from_row(row) for row in found]
-            rows = await self._with_bodies(snapshot, tenant, messages)
-            return rows[0] if rows else None
+            found = await snapshot.rows(self._queries.reply, values)
+            rows = await self._with_bodies(
+                snapshot, tenant, [message_rows.from_row(row) for row in found]
+            )
+            return KeyedMessage(row=rows[0], session_key=found[0].session_key) if rows else None
 
     # -- Values --------------------------------------------------------------
 
@@ -266,10 +276,17 @@ class _Queries:
             _messages.c.position < bindparam("stop"),
         )
         self.messages = self._query(messages.order_by(_messages.c.position))
-        message = select(_messages).where(
-            _messages.c.tenant == bindparam("tenant"), _messages.c.id == bindparam("id")
+        asked = _messages.alias("asked")
+        answers = and_(_messages.c.tenant == asked.c.tenant, _messages.c.id == asked.c.reply_id)
+        holds = and_(
+            _sessions.c.tenant == _messages.c.tenant, _sessions.c.id == _messages.c.session_id
         )
-        self.message = self._query(message)
+        reply = (
+            select(_messages, _sessions.c.key.label("session_key"))
+            .select_from(asked.join(_messages, answers).join(_sessions, holds))
+            .where(asked.c.tenant == bindparam("tenant"), asked.c.id == bindparam("id"))
+        )
+        self.reply = self._query(reply)
         values = select(_values).where(
             _values.c.tenant == bindparam("tenant"),
             _values.c.session_id == bindparam("session_id"),
@@ -327,7 +344,8 @@ class _Queries:
 def _is_after_cursor() -> ColumnElement[bool]:
     """Whether a session follows the last one of the page before, in the order of the list."""
     updated, created = _sessions.c.updated_at, _sessions.c.created_at
-    last_updated, last_created = bindparam("last_updated"), bindparam("last_created")
+    last_updated: BindParameter[int] = bindparam("last_updated")
+    last_created: BindParameter[int] = bindparam("last_created")
     return and_(
         updated <= last_updated,
         or_(

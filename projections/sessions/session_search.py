@@ -63,7 +63,8 @@ class SessionSearch:
     ) -> QueryResult[Sequence[Hit]]:
         visible = visible_sessions(self._log.database, access)
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
-            nothing = snapshot.result([])
+            none: Sequence[Hit] = ()
+            nothing = snapshot.result(none)
             rows = await snapshot.rows(self._queries.tenant, {"tenant": tenant})
             if not rows or not filters.words:
                 return nothing

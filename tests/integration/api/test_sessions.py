@@ -258,7 +258,8 @@ async def test_list_has_the_main_session_first_and_then_the_last_changed(
     await ann.call("sessions_send", key=keys[0], message="newer")
     found = await ann.call("sessions_list", filter=f"AGENT:{ann.name}:")
     assert [one["key"] for one in found["sessions"]] == [ann.main, *keys]
-    pages, cursor = [], {}
+    pages: list[str] = []
+    cursor: dict[str, Any] = {}
     for _ in range(3):
         page = await ann.call("sessions_list", filter=f"{ann.name}:", limit=1, **cursor)
         pages += [one["key"] for one in page["sessions"]]
