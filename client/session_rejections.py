@@ -3,6 +3,7 @@
 from quorate.client.errors import ConflictError, NotFoundError
 from quorate.client.rejections import RejectedError
 from quorate.domain.sessions import session_errors as errors
+from quorate.domain.sessions.policies import SessionAccessDenied, SessionSendDenied
 from quorate.domain.sessions.session_messages import SessionBodyTooLarge
 from quorate.domain.sessions.session_values import SessionValueTooLarge
 
@@ -67,3 +68,15 @@ class SessionValueTooLargeError(RejectedError):
     """A value is at most 64 KiB of JSON."""
 
     code = SessionValueTooLarge.code
+
+
+class SessionAccessDeniedError(RejectedError):
+    """The policy of the key does not show this session."""
+
+    code = SessionAccessDenied.code
+
+
+class SessionSendDeniedError(RejectedError):
+    """The policy of the key denies sending messages to sessions."""
+
+    code = SessionSendDenied.code

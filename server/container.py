@@ -64,6 +64,7 @@ from quorate.server.options import Options
 from quorate.server.readiness import Readiness
 from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
+from quorate.server.session_erasure import create_session_erasure
 from quorate.server.sessions import create_sessions_service
 
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
@@ -161,9 +162,11 @@ def _build(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
     indexer = SearchIndexer(command_bus, SearchIndex(log))
-    listeners.append(indexer.wake)
+    erasure = create_session_erasure(log, command_bus, clock, new_id)
+    listeners += (indexer.wake, erasure.wake)
     leader = create_leader_tasks(
-        *(log, options, clock, new_id, command_bus, nats_service, signal, indexer, registry)
+        *(log, options, clock, new_id, command_bus, nats_service, signal, indexer, erasure),
+        registry,
     )
 
     metrics = Metrics(

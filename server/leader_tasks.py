@@ -16,6 +16,7 @@ from quorate.server.leader_election import LeaderTasks
 from quorate.server.mail import create_mail_tasks
 from quorate.server.options import Options
 from quorate.server.search_indexer import SearchIndexer
+from quorate.server.session_erasure import SessionErasure
 
 
 def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
@@ -27,6 +28,7 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
     nats_service: NatsService,
     signal: CommitSignal,
     indexer: SearchIndexer,
+    erasure: SessionErasure,
     registry: CollectorRegistry,
 ) -> LeaderTasks:
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
@@ -39,6 +41,7 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
         "deadline_scheduler": scheduler.run,
         "agent_retention": retention.run,
         "search_indexer": indexer.run,
+        "session_erasure": erasure.run,
         **create_mail_tasks(log, options, command_bus, clock, new_id, signal, registry),
     }
     return LeaderTasks(log.database, tasks)

@@ -35,6 +35,7 @@ class TenantData:
     request: str
     message: str  # From the agent to itself and to a person outside.
     thread: str
+    session_message: str  # In the main session of the agent.
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -67,7 +68,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread}
+            | {self.message, self.thread, self.session_message}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -80,6 +81,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     request = await agent.propose(agent.id, reason=tenant.id)
     mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
     sent = (await agent.request("POST", "/email/send", mail)).json()
+    body = {"key": f"agent:{agent.name}:main", "message": tenant.id}
+    session = (await agent.request("POST", "/v1/tools/sessions_send", body)).json()
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -90,7 +93,12 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         request=request["id"],
         message=sent["message_id"],
         thread=sent["thread_id"],
+        session_message=session["message_id"],
     )
+
+
+def _main_session(agent: Agent) -> str:
+    return f"agent:{agent.name}:main"
 
 
 def _address(agent: Agent, tenant: Tenant) -> str:
@@ -107,6 +115,7 @@ PATHS: Named = {
     "delivery_id": lambda side: f"{side.message}.1",
     "message_id": lambda side: side.message,
     "thread_id": lambda side: side.thread,
+    "session_message_id": lambda side: side.session_message,
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
@@ -120,6 +129,8 @@ FIELDS: Named = {
     "toAddress": lambda side: _address(side.agent, side.tenant),
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
+    "key": lambda side: _main_session(side.agent),
+    "inheritAgentFrom": lambda side: _main_session(side.agent),
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
@@ -130,9 +141,15 @@ SAME_AGENT = (
 )
 # Here the field names a new resource instead of an existing one.
 NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
+NAME_ASSIGNMENTS |= {("sessionsCreate", "key"), ("sessionState", "key")}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
-MAIL_IDS = {"inReplyTo", "threadId"}  # They name no agent: unknown ones are not found.
+MAIL_IDS = {
+    "inReplyTo",
+    "threadId",
+    "key",
+    "inheritAgentFrom",
+}  # They name no agent: unknown ones are not found.
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
@@ -142,6 +159,9 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
+    *("filter", "offset", "query", "excludeCurrent", "perSession", "message"),
+    *("waitForReply", "timeoutSeconds", "context", "model", "label", "projectId", "force"),
+    *("forkPoint", "operation", "namespace", "value", camel("_session_key")),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -185,6 +205,25 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
+    **dict.fromkeys(
+        ("sessionsHistory", "sessionsDelete"),
+        lambda side: {"key": _main_session(side.agent), "agent_id": side.agent.id},
+    ),
+    "sessionsList": lambda side: {"agent_id": side.agent.id},
+    "sessionsSearch": lambda side: {"query": side.tenant.id, "agent_id": side.agent.id},
+    "sessionsSend": lambda side: {
+        "key": _main_session(side.agent),
+        "message": "Hello",
+        "agent_id": side.agent.id,
+    },
+    "sessionsCreate": lambda side: {"label": "x", "agent_id": side.agent.id},
+    "branchSession": lambda side: {"label": "x", "agent_id": side.agent.id},
+    "sessionState": lambda side: {
+        "operation": "list",
+        "namespace": "x",
+        "agent_id": side.agent.id,
+    },
+    "eraseSessionMessage": lambda _: {},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -212,7 +251,13 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
     ),
     **dict.fromkeys(  # An admin key must name the tenant.
         (
-            *("eraseMessage", "listDeadLetters", "retryDeadLetter", "dropDeadLetter"),
+            *(
+                "eraseSessionMessage",
+                "eraseMessage",
+                "listDeadLetters",
+                "retryDeadLetter",
+                "dropDeadLetter",
+            ),
             *("freezeMailAccount", "thawMailAccount", "setMailTier"),
         ),
         lambda side: {"tenant_id": side.tenant.id},
@@ -228,6 +273,9 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "delivery_id": lambda: f"msg_{uuid4().hex}.1",
     "message_id": lambda: f"msg_{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
+    "session_message_id": lambda: f"smsg_{uuid4().hex}",
+    "key": lambda: f"agent:unknown-{uuid4().hex}:main",
+    "inheritAgentFrom": lambda: f"agent:unknown-{uuid4().hex}:main",
     "fromAddress": lambda: f"{uuid4().hex}@example.com",
     "toAddress": lambda: f"{uuid4().hex}@example.com",
     "inReplyTo": lambda: f"msg_{uuid4().hex}",
@@ -360,6 +408,12 @@ class EndpointResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    def without(self, value: str) -> "EndpointResponse":
+        """Return the response without a value that it repeats from its request."""
+        headers = tuple(one for one in self.headers if one[0].lower() != "content-length")
+        body = self.body.replace(value.encode(), b"*")
+        return EndpointResponse(status=self.status, headers=headers, body=body)
 
 
 def _comparable_headers(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
