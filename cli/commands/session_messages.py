@@ -185,7 +185,7 @@ wait_option = click.option(
 \b
 Examples:
   quorate sessions send agent:retention-agent:main "Please review" \\
-    --agent-name outreach-agent --context coordinator
+    --agent-name outreach-agent --label coordinator
   quorate sessions send agent:retention-agent:main "Ready?" \\
     --agent-name outreach-agent --wait 1s
 """
@@ -195,7 +195,7 @@ Examples:
 @click.argument("message")
 @value_option
 @wait_option
-@click.option("--context", help="A label of the sender; it is no identity.")
+@click.option("--label", help="A label of the sender; it is no identity.")
 @click.option("--model", help="The model that the owner is asked to use.")
 @click.option("--in-reply-to", help="The id of the message that is answered.")
 @click.option(
@@ -211,7 +211,7 @@ def send(  # noqa: PLR0917 - click passes options as arguments.
     message: str,
     as_value: bool,
     wait: float | None,
-    context: str | None,
+    label: str | None,
     model: str | None,
     in_reply_to: str | None,
     idempotency_key: str | None,
@@ -231,7 +231,7 @@ def send(  # noqa: PLR0917 - click passes options as arguments.
             _content(message, as_value=as_value),
             wait_for_reply=wait is not None,
             timeout_seconds=round(wait or 1),
-            context=context,
+            context=label,
             model=model,
             in_reply_to=in_reply_to,
         )

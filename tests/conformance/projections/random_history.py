@@ -186,7 +186,7 @@ class RandomHistory:
             *([self._configure] * 2),
             *([self._key] * 4),
             *([self._depart] * 2),
-            self._cancel,
+            *([self._cancel] * 2),
             *([self._administer] * 2),
             *([self._exchange_mail] * self._mail_weight),
             *([self._use_sessions] * (self._mail_weight // 2)),

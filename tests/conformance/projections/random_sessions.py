@@ -139,7 +139,7 @@ class RandomSessions:
         own = [one for key, one in self._keys.get(tenant, [])[-LATEST_MAX:] if "session:" in key]
         session_id = self._random.choice((main_session_id(agent_id), *own))
         place = {**as_agent, "session_id": session_id, "namespace": "plan"}
-        if self._random.random() < 0.3:
+        if self._random.random() < 0.5:
             return DeleteSessionValues(**place, name=self._random.choice((None, "a")))
         body = self._content(self._new("sval"), "json", b"{}")
         return SetSessionValue(**place, name=self._random.choice("ab"), body=body)
