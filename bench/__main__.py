@@ -24,6 +24,7 @@ from quorate.bench import (
     report,
     round_trip,
     scenarios,
+    session_pages,
 )
 from quorate.bench.report import Row
 
@@ -49,6 +50,8 @@ SCENARIOS = {
     "send": mail.send,
     "mail-load": mail.acquisitions_beside_large,
     "inbox": mailboxes.inbox,
+    "session-history": session_pages.history,
+    "session-list": session_pages.sessions,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,
@@ -59,6 +62,7 @@ LONG = {
     "live-leases": growth.live_leases,
     "events": growth.events,
     "large-inbox": mailboxes.large_inbox,
+    "large-session-history": session_pages.large_history,
 }
 
 

@@ -10,12 +10,7 @@ from typing import Any, Final
 from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
-from quorate.contracts.sessions.session_examples import (
-    SESSION_BODIES,
-    SESSION_NOTIFICATIONS,
-    SESSION_PATH_IDS,
-    SESSION_PROBLEMS,
-)
+from quorate.contracts.sessions import session_examples as sessions
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -90,7 +85,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
         **mail.BODIES,
-        **SESSION_BODIES,
+        **sessions.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -105,7 +100,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
-PATH_IDS |= mail.PATH_IDS | SESSION_PATH_IDS
+PATH_IDS |= mail.PATH_IDS | sessions.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -143,7 +138,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
     **mail.PROBLEM_DETAILS,
-    **SESSION_PROBLEMS,
+    **sessions.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -222,7 +217,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
     **MAIL_NOTIFICATIONS,
-    **SESSION_NOTIFICATIONS,
+    **sessions.NOTIFICATIONS,
 }
 
 # An event as the API returns it.

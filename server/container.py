@@ -47,13 +47,13 @@ from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.notified_bodies import NotifiedBodies
 from quorate.projections.queries import Reader
-from quorate.projections.search_index import SearchIndex
 from quorate.projections.state_store import SqlStateStore
 from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import WindowComparison
+from quorate.server.commit_followers import create_commit_followers
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.leader_tasks import create_leader_tasks
@@ -62,9 +62,7 @@ from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
-from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
-from quorate.server.session_erasure import create_session_erasure
 from quorate.server.sessions import create_sessions_service
 
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
@@ -161,12 +159,10 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    indexer = SearchIndexer(command_bus, SearchIndex(log))
-    erasure = create_session_erasure(log, command_bus, clock, new_id)
-    listeners += (indexer.wake, erasure.wake)
+    followers = create_commit_followers(log, command_bus, clock, new_id)
+    listeners.append(followers.wake)
     leader = create_leader_tasks(
-        *(log, options, clock, new_id, command_bus, nats_service, signal, indexer, erasure),
-        registry,
+        *(log, options, clock, new_id, command_bus, nats_service, signal, followers, registry)
     )
 
     metrics = Metrics(

@@ -17,7 +17,6 @@ from quorate.domain.sessions.sessions import SessionDeleted
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
-from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
@@ -26,12 +25,6 @@ from quorate.projections.sessions.unerased_sessions import Erasure, UnerasedSess
 CHECK_SECONDS = 60.0
 _EVENTS = frozenset({AgentRemoved.__name__, SessionDeleted.__name__})
 _logger = structlog.get_logger(__name__)
-
-
-def create_session_erasure(
-    log: EventStore, command_bus: CommandBus, clock: Callable[[], Timestamp], new_id: NewId
-) -> "SessionErasure":
-    return SessionErasure(command_bus, UnerasedSessions(log), clock, new_id)
 
 
 class SessionErasure:

@@ -6,7 +6,7 @@ _AGENT: Final = "agent_a1b2c3d4e5f6"
 _MESSAGE: Final = "smsg_019ca9b25d007a149b0e6c2f8e4d7a31"
 _KEY: Final = "agent:coder:main"
 
-SESSION_BODIES: dict[str, dict[str, Any]] = {
+BODIES: dict[str, dict[str, Any]] = {
     "sessionsList": {"filter": "optional text", "limit": 20},
     "sessionsHistory": {"key": "agent:research:main", "limit": 20, "offset": 0},
     "sessionsSearch": {"query": "checkpoint rollback", "limit": 5, "exclude_current": True},
@@ -27,8 +27,8 @@ SESSION_BODIES: dict[str, dict[str, Any]] = {
     },
     "eraseSessionMessage": {"detail": "Requested by the person"},
 }
-SESSION_PATH_IDS = {"sessionMessageId": _MESSAGE, "session_message_id": _MESSAGE}
-SESSION_PROBLEMS: dict[str, dict[str, Any]] = {
+PATH_IDS = {"sessionMessageId": _MESSAGE, "session_message_id": _MESSAGE}
+PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "session_not_found": {"key": _KEY},
     "session_key_invalid": {"key": "main"},
     "session_has_branches": {"key": _KEY},
@@ -40,7 +40,7 @@ SESSION_PROBLEMS: dict[str, dict[str, Any]] = {
     "session_body_too_large": {"bytesMax": 262_144},
     "session_value_too_large": {"bytesMax": 65_536},
 }
-SESSION_NOTIFICATIONS: dict[str, dict[str, Any]] = {
+NOTIFICATIONS: dict[str, dict[str, Any]] = {
     "session_message": {
         "session_key": _KEY,
         "message_id": _MESSAGE,

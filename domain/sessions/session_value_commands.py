@@ -1,4 +1,4 @@
-"""Set, delete and clear the values of one's own session."""
+"""Set, delete and clear the values of a session that the caller owns."""
 
 from collections.abc import Sequence
 from typing import Any

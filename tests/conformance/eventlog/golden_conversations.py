@@ -33,11 +33,11 @@ def conversation_story(
         body = Content(id=id_, part="text", salt=SALT, data=f"{text} {id_}".encode())
         return SendToSession(**by(name), key=key, body=body, **more)
 
-    labelled = {"label": text, "model": "small", "project_id": "project-1"}
+    labelled: dict[str, Any] = {"label": text, "model": "small", "project_id": "project-1"}
     work = "session:019b0000-0000-7000-8000-000000000001"
     branch = "session:019b0000-0000-7000-8000-000000000002"
     value = Content(id="sval_1", part="json", salt=SALT, data=b'{"step":1}')
-    place = {"session_id": "ses_1", "namespace": "plan"}
+    place: dict[str, Any] = {"session_id": "ses_1", "namespace": "plan"}
     return (
         (0, send(sender, main, "smsg_1", context_label="coordinator", model="small")),
         (0, send(owner, main, "smsg_2", in_reply_to="smsg_1")),

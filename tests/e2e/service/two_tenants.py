@@ -18,6 +18,7 @@ from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import LIMITS
 from quorate.domain.shared.records import record
 from quorate.eventlog.serialization import camel
+from tests.e2e.service import session_requests
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.e2e.service.service_process import Json
 
@@ -97,10 +98,6 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     )
 
 
-def _main_session(agent: Agent) -> str:
-    return f"agent:{agent.name}:main"
-
-
 def _address(agent: Agent, tenant: Tenant) -> str:
     return f"{agent.name}@{tenant.id.lower().replace('_', '-')}.agents.localhost"
 
@@ -129,8 +126,7 @@ FIELDS: Named = {
     "toAddress": lambda side: _address(side.agent, side.tenant),
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
-    "key": lambda side: _main_session(side.agent),
-    "inheritAgentFrom": lambda side: _main_session(side.agent),
+    **session_requests.FIELDS,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
@@ -140,8 +136,11 @@ SAME_AGENT = (
     {"requestingAgentId", "proposerAgent"},
 )
 # Here the field names a new resource instead of an existing one.
-NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
-NAME_ASSIGNMENTS |= {("sessionsCreate", "key"), ("sessionState", "key")}
+NAME_ASSIGNMENTS = {
+    ("register", "agentName"),
+    ("issueKey", "agentName"),
+    *session_requests.NEW_KEYS,
+}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
 MAIL_IDS = {
@@ -159,9 +158,7 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
-    *("filter", "offset", "query", "excludeCurrent", "perSession", "message"),
-    *("waitForReply", "timeoutSeconds", "context", "model", "label", "projectId", "force"),
-    *("forkPoint", "operation", "namespace", "value", camel("_session_key")),
+    *session_requests.NON_IDENTIFYING_FIELDS,
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -205,25 +202,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
-    **dict.fromkeys(
-        ("sessionsHistory", "sessionsDelete"),
-        lambda side: {"key": _main_session(side.agent), "agent_id": side.agent.id},
-    ),
-    "sessionsList": lambda side: {"agent_id": side.agent.id},
-    "sessionsSearch": lambda side: {"query": side.tenant.id, "agent_id": side.agent.id},
-    "sessionsSend": lambda side: {
-        "key": _main_session(side.agent),
-        "message": "Hello",
-        "agent_id": side.agent.id,
-    },
-    "sessionsCreate": lambda side: {"label": "x", "agent_id": side.agent.id},
-    "branchSession": lambda side: {"label": "x", "agent_id": side.agent.id},
-    "sessionState": lambda side: {
-        "operation": "list",
-        "namespace": "x",
-        "agent_id": side.agent.id,
-    },
-    "eraseSessionMessage": lambda _: {},
+    **session_requests.BODIES,
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -273,9 +252,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "delivery_id": lambda: f"msg_{uuid4().hex}.1",
     "message_id": lambda: f"msg_{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
-    "session_message_id": lambda: f"smsg_{uuid4().hex}",
-    "key": lambda: f"agent:unknown-{uuid4().hex}:main",
-    "inheritAgentFrom": lambda: f"agent:unknown-{uuid4().hex}:main",
+    **session_requests.UNKNOWN_VALUES,
     "fromAddress": lambda: f"{uuid4().hex}@example.com",
     "toAddress": lambda: f"{uuid4().hex}@example.com",
     "inReplyTo": lambda: f"msg_{uuid4().hex}",

@@ -65,7 +65,7 @@ async def test_denied_session_is_refused_before_its_existence_is_considered(
 ) -> None:
     preset = {"name": "observer", "sessions": {"key_prefix": "agent:ann:", "can_send": False}}
     (eve,) = await _with_preset(service, "eve", preset)
-    for key in ("agent:bob:main", "agent:nobody:main"):
+    for key in ("agent:bob:main", "agent:unknown:main"):
         for tool, more in (
             ("sessions_history", {}),
             ("sessions_send", {"message": "x"}),

@@ -95,8 +95,8 @@ async def test_history_skips_the_newest_and_pages_from_oldest_to_newest(
 
 async def test_texts_of_errors_are_those_of_the_original(agents: list[SessionAgent]) -> None:
     ann, _, _ = agents
-    code, detail = await ann.rejection("sessions_history", key="agent:nobody:main")
-    assert (code, detail) == ("session_not_found", "session not found: agent:nobody:main")
+    code, detail = await ann.rejection("sessions_history", key="agent:unknown:main")
+    assert (code, detail) == ("session_not_found", "session not found: agent:unknown:main")
     _, detail = await ann.rejection("sessions_delete", key=ann.main)
     assert detail == "cannot delete the main session"
     await ann.call("sessions_send", key=ann.main, message="one")

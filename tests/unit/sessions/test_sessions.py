@@ -33,7 +33,7 @@ from quorate.domain.sessions.sessions import (
     main_session_id,
 )
 from quorate.domain.shared.contents import SALT_BYTES, Content
-from quorate.domain.shared.quotas import QuotaExceeded, Quotas
+from quorate.domain.shared.quotas import UNLIMITED, QuotaExceeded, Quotas
 from quorate.domain.shared.state import Command
 from tests.unit.support.sample_commands import ITSELF, deregister, id_of, key_of, register
 from tests.unit.support.specification import NOON, Outcome, Scenario, after
@@ -41,8 +41,8 @@ from tests.unit.support.specification import NOON, Outcome, Scenario, after
 BOB = "agent:bob:main"
 
 
-def agents(*names: str, quotas: Quotas | None = None) -> Scenario:
-    scenario = Scenario(**({} if quotas is None else {"quotas": quotas}))
+def agents(*names: str, quotas: Quotas = UNLIMITED) -> Scenario:
+    scenario = Scenario(quotas=quotas)
     for name in names:
         scenario.execute(register(name), NOON)
     return scenario
@@ -252,7 +252,7 @@ def test_erased_message_stays_and_is_erased_once() -> None:
 
 def test_values_belong_to_the_owner_and_replace_each_other() -> None:
     scenario = agents("ann", "bob")
-    place = {"session_id": main_session_id(id_of("ann")), "namespace": "n"}
+    place: dict[str, Any] = {"session_id": main_session_id(id_of("ann")), "namespace": "n"}
     for number in range(2):
         value = body(f"v{number}", "x" * (number + 1))
         run(scenario, SetSessionValue(**by("ann"), **place, name="k", body=value))
