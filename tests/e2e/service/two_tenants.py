@@ -136,11 +136,7 @@ SAME_AGENT = (
     {"requestingAgentId", "proposerAgent"},
 )
 # Here the field names a new resource instead of an existing one.
-NAME_ASSIGNMENTS = {
-    ("register", "agentName"),
-    ("issueKey", "agentName"),
-    *session_requests.NEW_KEYS,
-}
+NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName"), *session_requests.NEW}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
 MAIL_IDS = {
