@@ -26,6 +26,7 @@ from quorate.bench import (
     report,
     round_trip,
     scenarios,
+    session_pages,
 )
 from quorate.bench.report import Row
 
@@ -52,6 +53,8 @@ SCENARIOS = {
     "send": mail.send,
     "mail-load": mail.acquisitions_beside_large,
     "inbox": mailboxes.inbox,
+    "session-history": session_pages.history,
+    "session-list": session_pages.sessions,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,
@@ -63,6 +66,7 @@ LONG = {
     "events": growth.events,
     "large-inbox": mailboxes.large_inbox,
     "mail-search": mail_search.mail_search,
+    "large-session-history": session_pages.large_history,
 }
 
 

@@ -30,7 +30,7 @@ from quorate.eventlog.database_url import create_database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import search_documents
 from quorate.eventlog.transactions import Query
-from quorate.projections.mail.search_index import (
+from quorate.projections.search_index import (
     SearchIndex,
     SearchTenant,
     UnindexedMessage,

@@ -2,16 +2,20 @@
 
 * The body of an event is the same bytes each time it is published or read. A receiver recognizes a
   duplicate by its id (``Nats-Msg-Id``) or by its bytes.
-* The body of a message is part of its notification for as long as it exists (``body_text``).
+* The body of a message is part of its notification for as long as it exists: ``body_text`` of mail,
+  ``content`` of sessions.
 * Text that a user wrote appears in ``data`` only.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from quorate.domain.mail.notifications import BODY_EVENT
 from quorate.domain.registry import notifications_of
+from quorate.domain.sessions.notifications import SESSION_BODY_EVENT
+from quorate.domain.sessions.session_messages import TEXT_PART
 from quorate.domain.shared.notifications import Data, Notification
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import iso
@@ -61,9 +65,18 @@ def notification_messages(row: RecordedEvent) -> Sequence[NotificationMessage]:
 
 
 def _data(row: RecordedEvent, notification: Notification) -> Data:
-    if row.type != BODY_EVENT:
-        return notification.data
-    return {**notification.data, "body_text": row.body_text}
+    if row.type == BODY_EVENT:
+        return {**notification.data, "body_text": row.body_text}
+    if row.type == SESSION_BODY_EVENT:
+        return {**notification.data, "content": _content(row)}
+    return notification.data
+
+
+def _content(row: RecordedEvent) -> Any:  # noqa: ANN401 - a text, or the value of a JSON body.
+    if row.body_text is None:
+        return None
+    (ref,) = orjson.loads(row.data)["contents"]
+    return row.body_text if ref["part"] == TEXT_PART else orjson.loads(row.body_text)
 
 
 def _is_same_kind(one: Notification, other: Notification) -> bool:

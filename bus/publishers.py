@@ -155,6 +155,18 @@ NOTIFICATIONS = (
         summary="Receive reminders of missing acknowledgements",
         description="A message that requires an acknowledgement has none from the agent yet.",
     ),
+    PublishedMessage(
+        name="session_message",
+        family=TO_AGENT,
+        summary="Receive messages of sessions",
+        description="A message is in a session of the agent, or answers a message of the agent.",
+    ),
+    PublishedMessage(
+        name="session_read",
+        family=TO_AGENT,
+        summary="Receive reads of messages of sessions",
+        description="The owner of a session read a message of the agent.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -28,6 +28,7 @@ quorate = LazyGroup(
             "lease": "quorate.cli.main:lease",
             "proposals": "quorate.cli.main:proposals",
             "mail": "quorate.cli.main:mail",
+            "sessions": "quorate.cli.main:sessions",
             "watch": "quorate.cli.commands.watch:watch",
             "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
@@ -168,6 +169,30 @@ lease = LazyGroup(
     A lease is named by its id or by its contact.
     """,
     aliases={"show": "get"},
+)
+sessions = LazyGroup(
+    "sessions",
+    commands={
+        "Sessions": {
+            "list": "quorate.cli.commands.sessions:list_sessions",
+            "create": "quorate.cli.commands.sessions:create",
+            "branch": "quorate.cli.commands.sessions:branch",
+            "delete": "quorate.cli.commands.sessions:delete",
+            "state": "quorate.cli.commands.session_state:state",
+        },
+        "Messages": {
+            "history": "quorate.cli.commands.session_messages:history",
+            "search": "quorate.cli.commands.session_messages:search",
+            "send": "quorate.cli.commands.session_messages:send",
+            "reply": "quorate.cli.commands.session_messages:reply",
+            "watch": "quorate.cli.commands.session_state:watch_sessions",
+            "erase": "quorate.cli.commands.session_state:erase",
+        },
+    },
+    help="""Sessions of agents: durable histories, messages and values.
+
+    A key of the tenant names the agent that acts with --agent-name.
+    """,
 )
 mail = LazyGroup(
     "mail",

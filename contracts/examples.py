@@ -11,6 +11,7 @@ from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 from quorate.contracts.sessions import preset_examples as presets
+from quorate.contracts.sessions import session_examples as sessions
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -86,6 +87,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
         **mail.BODIES,
         **presets.BODIES,
+        **sessions.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -101,7 +103,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
-PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS
+PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -140,6 +142,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
     **mail.PROBLEM_DETAILS,
     **presets.PROBLEM_DETAILS,
+    **sessions.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -218,6 +221,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
     **MAIL_NOTIFICATIONS,
+    **sessions.NOTIFICATIONS,
 }
 
 # An event as the API returns it.

@@ -19,6 +19,7 @@ from quorate.contracts.wire_models import Time, omit_null
 from quorate.domain.mail.messages import Importance
 from quorate.domain.mail.notifications import StatusName
 from quorate.domain.mail.subjects import Kind
+from quorate.domain.sessions.session_messages import SessionRole
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
 
@@ -270,6 +271,37 @@ class AcknowledgementDue(MailNotificationData):
     from_address: str
 
 
+# -- Sessions ----------------------------------------------------------------
+
+
+class SessionMessage(MailNotificationData):
+    """A message in a session of the agent, or an answer to a message that it sent.
+
+    `is_reply`: it is the answer of the session's owner. `context` is a label of the sender.
+    `content` is null if it is longer than 16 KiB, or erased: read the history of the session.
+    """
+
+    session_key: str
+    message_id: str
+    index: int
+    role: SessionRole
+    from_agent_id: str | None = None
+    context: str | None = None
+    in_reply_to: str | None = None
+    is_reply: bool
+    model: str | None = None
+    content: Any = None
+
+
+class SessionRead(MailNotificationData):
+    """The owner of a session read a message that the agent sent."""
+
+    session_key: str
+    message_id: str
+    index: int
+    by_agent_id: str
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -314,6 +346,8 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "message_received": MessageReceived,
     "message_status": MessageStatus,
     "acknowledgement_due": AcknowledgementDue,
+    "session_message": SessionMessage,
+    "session_read": SessionRead,
 }
 
 

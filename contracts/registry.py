@@ -8,7 +8,7 @@ from quorate.contracts.identity import agent_settings, agents, api_keys, quotas,
 from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
-from quorate.contracts.sessions import presets, tool_list
+from quorate.contracts.sessions import presets, session_messages, sessions, tool_list
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     *agents.OPERATIONS,
@@ -22,6 +22,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *mailbox.OPERATIONS,
     *tool_list.OPERATIONS,
     *presets.OPERATIONS,
+    *sessions.OPERATIONS,
+    *session_messages.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

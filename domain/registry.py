@@ -30,7 +30,14 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
+from quorate.domain.sessions import notifications as session_notifications
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.session_commands import SESSION_COMMANDS
+from quorate.domain.sessions.session_messages import SESSION_MESSAGES
+from quorate.domain.sessions.session_sending import SENDING_COMMANDS
+from quorate.domain.sessions.session_value_commands import VALUE_COMMANDS
+from quorate.domain.sessions.session_values import SESSION_VALUES
+from quorate.domain.sessions.sessions import SESSIONS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -54,9 +61,15 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     MAIL_ACCOUNTS,
     MAIL_THREADS,
     PRESETS,
+    SESSIONS,
+    SESSION_MESSAGES,
+    SESSION_VALUES,
 )
 _RULES = NotificationRules(
-    identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES
+    identity_notifications.RULES,
+    coordination_notifications.RULES,
+    mail_notifications.RULES,
+    session_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
@@ -76,6 +89,9 @@ COMMANDS: Mapping[str, type[Any]] = {
         DeliverReceived,
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
+        *SESSION_COMMANDS,
+        *SENDING_COMMANDS,
+        *VALUE_COMMANDS,
         RecordDue,
     )
 }

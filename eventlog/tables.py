@@ -119,7 +119,7 @@ message_bodies = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
-# The search index of the contents (projections/mail/search_index.py): derived, but not from events.
+# The search index of the contents (projections/search_index.py): derived, but not from events.
 # Messages that are to be indexed; written with their contents, deleted when they are indexed.
 unindexed_messages = Table(
     "unindexed_messages",

@@ -21,7 +21,7 @@ from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
-from quorate.projections.mail.notified_bodies import NotifiedBodies, size_of_body
+from quorate.projections.notified_bodies import NotifiedBodies, size_of_body
 from quorate.projections.tables import agents, notices
 
 ENVELOPE_BYTES = 300  # Of a notification, around the data of its event.

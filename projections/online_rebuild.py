@@ -17,7 +17,6 @@ from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
-from quorate.projections.mail.search_index import index_again
 from quorate.projections.rebuild import (
     EVENTS_BETWEEN_WRITES,
     EVENTS_PER_PAGE,
@@ -25,6 +24,7 @@ from quorate.projections.rebuild import (
     RebuildResult,
 )
 from quorate.projections.replay import REPLAY_COLUMNS, Replay, RowsOf, replay_row
+from quorate.projections.search_index import index_again
 from quorate.projections.tables import metadata
 
 EVENTS_LEFT_MAX = 5_000  # Replayed under the lock, while no other process can append.

@@ -23,8 +23,8 @@ from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 from quorate.projections.comparison import Differences, compare
-from quorate.projections.mail.search_index import INDEX_AGAIN
 from quorate.projections.replay import REPLAY_COLUMNS, Replay, ReplayRow, RowsOf, replay_row
+from quorate.projections.search_index import INDEX_AGAIN
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000

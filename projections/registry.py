@@ -20,6 +20,9 @@ from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 from quorate.projections.sessions.presets import PRESETS
+from quorate.projections.sessions.session_messages import SESSION_MESSAGES
+from quorate.projections.sessions.session_values import SESSION_VALUES
+from quorate.projections.sessions.sessions import SESSIONS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -35,5 +38,8 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     MAIL_THREADS,
     MAIL_DOMAINS,
     PRESETS,
+    SESSIONS,
+    SESSION_MESSAGES,
+    SESSION_VALUES,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

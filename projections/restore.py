@@ -18,10 +18,10 @@ from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events, message_bodies
-from quorate.projections.mail.search_index import index_again
 from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
 from quorate.projections.online_rebuild import OnlineRebuild
 from quorate.projections.rebuild import Progress
+from quorate.projections.search_index import index_again
 from quorate.projections.tables import metadata
 
 ROWS_TOGETHER = 1_000

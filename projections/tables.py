@@ -12,6 +12,9 @@ from quorate.projections.mail import mailboxes, threads
 from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
 from quorate.projections.sessions import presets as preset_models
+from quorate.projections.sessions import session_messages as session_message_models
+from quorate.projections.sessions import session_values as session_value_models
+from quorate.projections.sessions import sessions as session_models
 
 tenants = tenant_models.TABLE
 keys = api_keys.TABLE
@@ -26,6 +29,9 @@ deliveries = delivery_models.TABLE
 mail_accounts = mail_account_models.TABLE
 mail_threads = threads.TABLE
 presets = preset_models.TABLE
+sessions = session_models.TABLE
+session_messages = session_message_models.TABLE
+session_values = session_value_models.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

@@ -43,10 +43,9 @@ from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.mail.domains import MailDomainQueries
-from quorate.projections.mail.notified_bodies import NotifiedBodies
-from quorate.projections.mail.search_index import SearchIndex
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
+from quorate.projections.notified_bodies import NotifiedBodies
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
 from quorate.projections.tenant_queries import TenantQueries
@@ -54,6 +53,7 @@ from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import WindowComparison
+from quorate.server.commit_followers import create_commit_followers
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.leader_tasks import create_leader_tasks
@@ -62,7 +62,6 @@ from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
-from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
 from quorate.server.sessions import create_sessions_service
 
@@ -160,10 +159,10 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    indexer = SearchIndexer(command_bus, SearchIndex(log))
-    listeners.append(indexer.wake)
+    followers = create_commit_followers(log, command_bus, clock, new_id)
+    listeners.append(followers.wake)
     leader = create_leader_tasks(
-        *(log, options, clock, new_id, command_bus, nats_service, signal, indexer, registry)
+        *(log, options, clock, new_id, command_bus, nats_service, signal, followers, registry)
     )
 
     metrics = Metrics(

@@ -11,11 +11,11 @@ from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import AgentRetention
+from quorate.server.commit_followers import CommitFollowers
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.mail import create_mail_tasks
 from quorate.server.options import Options
-from quorate.server.search_indexer import SearchIndexer
 
 
 def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
@@ -26,7 +26,7 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
     command_bus: CommandBus,
     nats_service: NatsService,
     signal: CommitSignal,
-    indexer: SearchIndexer,
+    followers: CommitFollowers,
     registry: CollectorRegistry,
 ) -> LeaderTasks:
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
@@ -38,7 +38,7 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
         "outbox_relay": nats_service.lead,
         "deadline_scheduler": scheduler.run,
         "agent_retention": retention.run,
-        "search_indexer": indexer.run,
+        **followers.tasks,
         **create_mail_tasks(log, options, command_bus, clock, new_id, signal, registry),
     }
     return LeaderTasks(log.database, tasks)

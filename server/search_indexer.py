@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from quorate.domain.mail.messages import MessageReceived, MessageSent
+from quorate.domain.sessions.session_messages import SessionMessageAppended
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -20,7 +21,7 @@ from quorate.eventlog.transactions import (
     DatabaseUnavailable,
     StatementRejected,
 )
-from quorate.projections.mail.search_index import (
+from quorate.projections.search_index import (
     Document,
     SearchIndex,
     UnindexedMessage,
@@ -31,7 +32,9 @@ from quorate.projections.mail.search_index import (
 PART_WORDS_MAX = 2_000  # Different ones of each message, or one message with more.
 GATHER_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # A rebuild of the index by another process is noticed after this time.
-_INDEXED_EVENTS = frozenset({MessageSent.__name__, MessageReceived.__name__})
+_INDEXED_EVENTS = frozenset(
+    one.__name__ for one in (MessageSent, MessageReceived, SessionMessageAppended)
+)
 _logger = structlog.get_logger(__name__)
 
 

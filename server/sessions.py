@@ -6,7 +6,13 @@ from quorate.application.sessions.sessions_service import SessionsService
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.projections.sessions.preset_queries import PresetQueries
+from quorate.projections.sessions.session_queries import SessionQueries
+from quorate.projections.sessions.session_search import SessionSearch
 
 
 def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> SessionsService:
-    return SessionsService(presets=PresetQueries(log, clock))
+    return SessionsService(
+        presets=PresetQueries(log, clock),
+        sessions=SessionQueries(log, clock),
+        search=SessionSearch(log, clock),
+    )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from quorate.application.execution import Service
-from quorate.application.mail.mailbox_owner import tenant_of
 from quorate.application.mail.rendering import render_delivery
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import dump

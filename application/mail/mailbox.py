@@ -6,6 +6,7 @@ from typing import Any
 from quorate.application.execution import Service
 from quorate.application.mail import mailbox_owner
 from quorate.application.mail.rendering import render_account, render_marks, render_policy
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import constant, dump, renderer
 from quorate.contracts.mail.mailbox import (
@@ -103,7 +104,7 @@ async def erase(service: Service, call: Call) -> Reply:
         call,
         command,
         lambda message: dump(_render_erased(message)),
-        tenant=mailbox_owner.tenant_of(call),
+        tenant=tenant_of(call),
     )
 
 
@@ -156,7 +157,7 @@ def _names(senders: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _of_operator(service: Service, call: Call, command: Any) -> Reply:  # noqa: ANN401
-    tenant = mailbox_owner.tenant_of(call)
+    tenant = tenant_of(call)
     await service.submit(call, command, lambda _: b"{}", tenant=tenant)
     return await _account(service, tenant, call.path["agent_id"])
 

@@ -1,10 +1,9 @@
-"""Find the agent whose mailbox a request is about, and the tenant that an operator names."""
+"""Find the agent whose mailbox a request is about."""
 
 from typing import Any
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call
-from quorate.contracts.problems import Problem
 from quorate.domain.identity.agents import AgentNotFound, AgentRef, resolve_agent
 from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.accounts import NotAnAgent
@@ -44,14 +43,3 @@ async def agent_id_if_named(service: Service, call: Call) -> str | None:
     if call.principal.role != "agent" and not (_names_agent(call.body) or _names_agent(call.query)):
         return None
     return await agent_id(service, call)
-
-
-def tenant_of(call: Call) -> str:
-    """Return the tenant of the key, or the one that an admin key names."""
-    principal: Principal = call.principal
-    if principal.role != "admin":
-        return principal.tenant
-    for request in (call.body, call.query):
-        if request is not None and request.tenant_id is not None:
-            return str(request.tenant_id)
-    raise Problem("invalid_request", "tenant_id: an admin key names the tenant.")

@@ -15,11 +15,11 @@ from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import Json, dump
 from quorate.contracts.mail.messages import SEARCH_MAIL, SearchQuery
 from quorate.contracts.problems import Problem
-from quorate.domain.mail.search_words import make_snippet, query_words
+from quorate.domain.shared.search_words import make_snippet, query_words
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.mail.queries import SEQUENCE_MAX, MailRow
 from quorate.projections.mail.search import Place, SearchFilter
-from quorate.projections.mail.search_index import text_of
+from quorate.projections.search_index import text_of
 
 MESSAGE_RESERVE = 1_500  # Bytes of a page for the snippet of a message.
 

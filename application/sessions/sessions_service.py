@@ -3,11 +3,15 @@
 from quorate.domain.sessions.presets import PresetNotFound
 from quorate.domain.shared.records import record
 from quorate.projections.sessions.preset_queries import PresetQueries
+from quorate.projections.sessions.session_queries import SessionQueries
+from quorate.projections.sessions.session_search import SessionSearch
 
 
 @record
 class SessionsService:
     presets: PresetQueries
+    sessions: SessionQueries
+    search: SessionSearch
 
     async def check_preset(self, tenant: str, name: str) -> None:
         """Raise PresetNotFound: a key for a preset that is misspelt would permit nothing."""

@@ -13,6 +13,7 @@ import orjson
 from quorate.cli.output.agent_names import Details, Names
 from quorate.cli.output.console import printable
 from quorate.cli.output.mail_text import MAIL_TEMPLATES
+from quorate.cli.output.session_text import SESSION_TEMPLATES
 
 MAX_SENTENCE_LENGTH = 300
 _DAY_WIDTH = len("2026-03-01")
@@ -255,4 +256,5 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "consensus_cancelled": _consensus_cancelled,
     "gap": _gap,
     **MAIL_TEMPLATES,
+    **SESSION_TEMPLATES,
 }

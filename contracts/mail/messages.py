@@ -32,13 +32,13 @@ from quorate.domain.mail.messages import (
     Status,
 )
 from quorate.domain.mail.receiving import RejectionReason
-from quorate.domain.mail.search_words import INDEXED_BYTES_MAX, QUERY_WORDS_MAX
 from quorate.domain.mail.sending import SubjectTooLong
 from quorate.domain.mail.subjects import Kind
 from quorate.domain.mail.threads import ThreadNotFound
 from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import ADDRESS_LENGTH_MAX
 from quorate.domain.shared.quotas import QuotaExceeded
+from quorate.domain.shared.search_words import INDEXED_BYTES_MAX, QUERY_WORDS_MAX
 
 EMAIL = "/email"
 MESSAGE = EMAIL + "/message/{message_id}"

@@ -21,7 +21,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import search_documents, search_tenants
 from quorate.eventlog.transactions import Query
-from quorate.projections.mail.search_index import SearchTenant, owner_hash, sequence_of
+from quorate.projections.search_index import SearchTenant, owner_hash, sequence_of
 from quorate.projections.snapshots import QueryResult, Snapshot, open_snapshot
 
 BLOCK_MATCHES_MAX = 250

@@ -29,6 +29,7 @@ from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
+from tests.conformance.eventlog.golden_conversations import conversation_story
 from tests.conformance.eventlog.golden_mail import mail_story
 from tests.conformance.eventlog.golden_sessions import session_story
 
@@ -204,6 +205,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     *session_story(CALLER),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
+    *conversation_story(CALLER, "eve", "fay", TEXT),
 )
 
 

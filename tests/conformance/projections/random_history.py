@@ -39,6 +39,7 @@ from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
 from tests.conformance.projections.random_mail import RandomMail
+from tests.conformance.projections.random_sessions import RandomSessions
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -67,6 +68,7 @@ class RandomHistory:
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._mail = RandomMail(self._random, NAMES, CONTACTS)
+        self._sessions = RandomSessions(self._random, NAMES)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -135,6 +137,7 @@ class RandomHistory:
         if isinstance(result, Rejected):
             return
         self._mail.note(tenant, command)
+        self._sessions.note(tenant, command)
         match command:
             case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
@@ -181,16 +184,20 @@ class RandomHistory:
             *([self._propose] * 3),
             *([self._send] * 2),
             *([self._configure] * 2),
-            *([self._key] * 2),
-            self._depart,
-            self._cancel,
+            *([self._key] * 4),
+            *([self._depart] * 2),
+            *([self._cancel] * 2),
             *([self._administer] * 2),
             *([self._exchange_mail] * self._mail_weight),
+            *([self._use_sessions] * (self._mail_weight // 2)),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
     def _exchange_mail(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._mail.command(tenant, caller, ref, self._agent_ids[tenant], self.now)
+
+    def _use_sessions(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._sessions.command(tenant, caller, ref, self._agent_ids[tenant])
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""

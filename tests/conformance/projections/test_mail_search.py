@@ -14,17 +14,17 @@ from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.addresses import parse_recipients
 from quorate.domain.mail.mailbox import DeleteMessage
 from quorate.domain.mail.messages import EraseMessage
-from quorate.domain.mail.search_words import query_words
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.settings import MailSettings
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import changed
+from quorate.domain.shared.search_words import query_words
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.mail import search as mail_search
 from quorate.projections.mail.search import MailSearch, Matches, Place, SearchFilter
-from quorate.projections.mail.search_index import SearchIndex
 from quorate.projections.rebuild import check, rebuild
+from quorate.projections.search_index import SearchIndex
 from quorate.server.search_indexer import SearchIndexer
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage

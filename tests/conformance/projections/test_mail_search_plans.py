@@ -10,7 +10,7 @@ from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.mail import mailboxes
 from quorate.projections.mail.search import MailSearch
-from quorate.projections.mail.search_index import SearchIndex
+from quorate.projections.search_index import SearchIndex
 from tests.conformance.projections.projection_stage import open_stage
 
 

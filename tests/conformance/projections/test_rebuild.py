@@ -99,7 +99,7 @@ async def test_random_histories_contain_every_event_type(tmp_path: Path) -> None
     for seed in range(4):
         path = tmp_path / f"{seed}.db"
         async with RandomHistory(path, seed) as random_history:
-            await random_history.run(rounds=60)
+            await random_history.run(rounds=90)
         with closing(sqlite3.connect(path)) as connection:
             kinds.update(kind for (kind,) in connection.execute("SELECT type FROM events"))
 

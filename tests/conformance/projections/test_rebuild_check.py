@@ -66,6 +66,7 @@ async def test_check_finds_every_edited_column(history: Path, table: str) -> Non
         "DROP INDEX agents_by_name",
         "DROP INDEX mail_entries_by_id",
         "DROP INDEX messages_by_rfc_id",
+        "DROP INDEX session_messages_by_id",
         f"UPDATE {table} SET {', '.join(f'{name} = 77' for name in others)} "
         f"WHERE {where(table, row)}",
     )
@@ -102,6 +103,7 @@ async def test_check_finds_an_added_row(history: Path, table: str, id_: str) -> 
         "DROP INDEX agents_by_name",
         "DROP INDEX mail_entries_by_id",
         "DROP INDEX messages_by_rfc_id",
+        "DROP INDEX session_messages_by_id",
         f"INSERT INTO {table} SELECT {columns} FROM {table} WHERE {where(table, row)}",
     )
 

@@ -116,6 +116,7 @@ COUNTS: Counts = {
     "keys": 27,
     "settings_bytes": 28,
     "mailbox_bytes": 36,
+    "session_bytes": 37,
 }
 HOLDING = ("agent_11", 29)
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
@@ -310,7 +311,7 @@ async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path)
     [
         table
         for table in ALL_TABLES
-        if is_dataclass(EXAMPLES[table].state) and table is not tables.messages
+        if is_dataclass(EXAMPLES[table].state) and table not in {tables.messages, tables.sessions}
     ],
     ids=table_name,
 )

@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 import quorate.client as sdk
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.client import mail_requests, requests
+from quorate.client import mail_requests, requests, session_requests
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,
@@ -78,6 +78,14 @@ ALL: tuple[Request[Any], ...] = (
     requests.get_mail_domain("acme"),
     requests.set_mail_domain("acme", "acme.example"),
     requests.get_quotas(),
+    session_requests.list_sessions(ME, "part", cursor="1.1.k"),
+    session_requests.read_history(ME, "agent:me:main", after=3, mark_read=True),
+    session_requests.search_sessions(ME, "two words", session_key="agent:me:main"),
+    session_requests.send_message(ME, "agent:me:main", "hello", context="label"),
+    session_requests.create_session(ME, "agent:me:plan", label="Plan"),
+    session_requests.delete_session(ME, "agent:me:plan", force=True),
+    session_requests.branch_session(ME, "other", key="agent:me:main", fork_point=0),
+    session_requests.session_state(ME, "set", "plan", key="step", value=None),
 )
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 MAIL: tuple[Request[Any], ...] = (

@@ -152,6 +152,8 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
         *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
+        *("sessionsList", "sessionsHistory", "sessionsSearch", "sessionsSend", "sessionsCreate"),
+        *("sessionsDelete", "branchSession", "sessionState"),
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
         "getAttachment",
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),

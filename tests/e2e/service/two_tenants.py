@@ -18,6 +18,7 @@ from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import LIMITS
 from quorate.domain.shared.records import record
 from quorate.eventlog.serialization import camel
+from tests.e2e.service import session_requests
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.e2e.service.service_process import Json
 
@@ -37,6 +38,7 @@ class TenantData:
     thread: str
     preset: str
     attached: str  # A message from outside with an attachment.
+    session_message: str  # In the main session of the agent.
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -69,7 +71,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread, self.attached}
+            | {self.message, self.thread, self.attached, self.session_message}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -85,6 +87,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     sent = (await agent.request("POST", "/email/send", mail)).json()
     preset = f"{tenant.id}-preset"
     await tenant.request_ok("PUT", f"/v1/presets/{preset}", {"description": tenant.id})
+    body = {"key": f"agent:{agent.name}:main", "message": tenant.id}
+    session = (await agent.request("POST", "/v1/tools/sessions_send", body)).json()
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -97,6 +101,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         thread=sent["thread_id"],
         preset=preset,
         attached=await _receive_file(mail_server, _address(agent, tenant)),
+        session_message=session["message_id"],
     )
 
 
@@ -125,6 +130,7 @@ PATHS: Named = {
     "message_id": lambda side: side.message,
     "preset_name": lambda side: side.preset,
     "thread_id": lambda side: side.thread,
+    "session_message_id": lambda side: side.session_message,
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
@@ -144,6 +150,7 @@ FIELDS: Named = {
     "threadId": lambda side: side.thread,
     "preset": lambda side: side.preset,
     "ids": lambda side: side.message,
+    **session_requests.FIELDS,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
@@ -155,11 +162,17 @@ SAME_AGENT = (
 # Here the field names a new resource instead of an existing one.
 NAME_ASSIGNMENTS = {
     *(("register", "agentName"), ("issueKey", "agentName"), ("putPreset", "preset_name")),
+    *session_requests.NEW,
     ("issueKey", "preset"),  # tests/integration/api/test_presets.py
 }
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
-MAIL_IDS = {"inReplyTo", "threadId"}  # They name no agent: unknown ones are not found.
+MAIL_IDS = {
+    "inReplyTo",
+    "threadId",
+    "key",
+    "inheritAgentFrom",
+}  # They name no agent: unknown ones are not found.
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
@@ -170,6 +183,8 @@ NON_IDENTIFYING_FIELDS = {
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     *("templateId", "format", "model", "description", "delegateOnly", "timeoutSeconds"),
     *("maxAttempts", "tools", "sessions", "toolControls"),
+    "templateId",
+    *session_requests.NON_IDENTIFYING_FIELDS,
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -214,6 +229,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
+    **session_requests.BODIES,
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -241,7 +257,13 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
     ),
     **dict.fromkeys(  # An admin key must name the tenant.
         (
-            *("eraseMessage", "listDeadLetters", "retryDeadLetter", "dropDeadLetter"),
+            *(
+                "eraseSessionMessage",
+                "eraseMessage",
+                "listDeadLetters",
+                "retryDeadLetter",
+                "dropDeadLetter",
+            ),
             *("freezeMailAccount", "thawMailAccount", "setMailTier"),
         ),
         lambda side: {"tenant_id": side.tenant.id},
@@ -259,6 +281,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "preset": lambda: f"unknown-{uuid4().hex}",
     "preset_name": lambda: f"unknown-{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
+    **session_requests.UNKNOWN_VALUES,
     "fromAddress": lambda: f"{uuid4().hex}@example.com",
     "toAddress": lambda: f"{uuid4().hex}@example.com",
     "inReplyTo": lambda: f"msg_{uuid4().hex}",

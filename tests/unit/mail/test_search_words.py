@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.domain.mail.search_words import (
+from quorate.domain.shared.search_words import (
     INDEXED_BYTES_MAX,
     QUERY_WORDS_MAX,
     SNIPPET_LENGTH,

@@ -24,7 +24,7 @@ from quorate.domain.registry import (
 from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.notifications import EVERYONE, Notification, ToAgent, ToAll
 from quorate.eventlog.serialization import encode
-from tests.unit.support import sample_mail_events
+from tests.unit.support import sample_mail_events, sample_session_events
 from tests.unit.support.sample_events import (
     IN_HALF_AN_HOUR,
     acquired,
@@ -68,6 +68,7 @@ SILENT_TYPES = {
     "LeaseRenewed",
     "SendAuthorized",
     *(type(event).__name__ for event in sample_mail_events.SILENT),
+    *(type(event).__name__ for event in sample_session_events.SILENT),
 }
 key_issued = KeyIssued(
     key_id="k1", role="agent", secret_hash="5eed", agent_id="agent_ann", agent_name="ann"
@@ -90,6 +91,7 @@ SILENT_EVENTS: tuple[Event, ...] = (
     renewed("ann", until=IN_HALF_AN_HOUR, at=NOON).event,
     authorized("ann").event,
     *sample_mail_events.SILENT,
+    *sample_session_events.SILENT,
 )
 TO_ALL: dict[str, Event] = {
     "agent_registered": registered("ann").event,
@@ -123,6 +125,7 @@ EXAMPLES: tuple[Event, ...] = (
     *TO_BOTH.values(),
     *ENDED_WITH_CONTENDERS.values(),
     *sample_mail_events.NOTIFYING,
+    *sample_session_events.NOTIFYING,
 )
 HOLDER = {"agentId": "agent_bob", "agentName": "bob", "expiresAt": "2026-03-01T12:30:00.000Z"}
 

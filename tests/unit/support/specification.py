@@ -30,6 +30,7 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
 from tests.unit.support.mail_reads import put_mail
+from tests.unit.support.session_reads import put_sessions
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -204,6 +205,7 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
             for lease in complete[LEASES].owned_by(agent_id):
                 part[LEASES].put(lease.id, lease)
     put_mail(part, complete, keys, now)
+    put_sessions(part, complete, keys)
     for (agent_id,) in keys.pop("keys_of_agent", []):
         for each in complete[API_KEYS].values():
             if each.agent_id == agent_id and each.revoked_at is None:

@@ -34,13 +34,14 @@ from sqlalchemy import (
 )
 
 from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Message
-from quorate.domain.mail.search_words import (
+from quorate.domain.sessions.session_messages import JSON_PART, SessionMessage
+from quorate.domain.shared.records import record
+from quorate.domain.shared.search_words import (
     INDEXED_BYTES_MAX,
     beginning,
     text_of_html,
     words_of,
 )
-from quorate.domain.shared.records import record
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import (
     message_bodies,
@@ -52,6 +53,7 @@ from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQu
 from quorate.projections.mail import mailboxes as entry_rows
 from quorate.projections.mail import messages as message_rows
 from quorate.projections.repository import matching
+from quorate.projections.sessions import session_messages as session_message_rows
 
 READ_MESSAGES_MAX = 32  # At once; their bodies are at most READ_MESSAGES_MAX * INDEXED_BYTES_MAX.
 SEQUENCE_BITS = 40
@@ -92,7 +94,7 @@ class UnindexedMessage:
 
     tenant: str
     message_id: str
-    message: Message | None
+    message: Message | SessionMessage | None
     agent_ids: tuple[str, ...]  # Who has it in a mailbox.
     text: str
 
@@ -115,10 +117,17 @@ def count_words(document: Document) -> int:
     return words.count(" ") + 1
 
 
+def session_hash(tenant: SearchTenant) -> str:
+    """Return the word that all messages of sessions have, and no mail."""
+    return tenant.hash_of("kind", "session")
+
+
 def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Document:
     """Return the row of a message in the index."""
     message = found.message
     assert message is not None
+    if isinstance(message, SessionMessage):
+        return _make_session_document(tenant, found, message)
     subject = list(dict.fromkeys(words_of(message.subject)))
     counted = Counter(words_of(found.text))
     hashes = {word: tenant.hash_of("word", word) for word in (*subject, *counted)}
@@ -142,6 +151,21 @@ def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Document:
     )
 
 
+def _make_session_document(
+    tenant: SearchTenant, found: UnindexedMessage, message: SessionMessage
+) -> Sequence[Any]:
+    words = [tenant.hash_of("word", word) for word in dict.fromkeys(words_of(found.text))]
+    return (
+        tenant.document_id(message.sequence),
+        found.tenant,
+        found.message_id,
+        message.created_at,
+        "",
+        "",
+        " ".join(dict.fromkeys([session_hash(tenant), *words])),
+    )
+
+
 def text_of(text: bytes | None, source: bytes | None) -> str:
     """Return the text that is indexed: the text of a message, or else that of its HTML."""
     found = beginning(text or b"")
@@ -159,6 +183,13 @@ class SearchIndex:
         self._still_marked = matching(database, marks, select(marks), key)
         self._messages = matching(
             database, _messages, select(_messages), (_messages.c.tenant, _messages.c.id)
+        )
+        of_sessions = session_message_rows.TABLE
+        self._session_messages = matching(
+            database,
+            of_sessions,
+            select(of_sessions),
+            (of_sessions.c.tenant, of_sessions.c.id),
         )
         owners = select(_entries.c.tenant, _entries.c.message_id, _entries.c.agent_id)
         self._owners = entry_rows.of_messages(database, owners)
@@ -200,17 +231,23 @@ class SearchIndex:
                 (row.tenant, row.id): message_rows.from_row(row)
                 for row in await transaction.fetch(self._messages, asked)
             }
+            of_sessions = {
+                (row.tenant, row.id): session_message_rows.from_row(row)
+                for row in await transaction.fetch(self._session_messages, asked)
+            }
             owners: dict[tuple[str, str], list[str]] = {key: [] for key in keys}
             for row in await transaction.fetch(self._owners, asked):
                 owners[row.tenant, row.message_id].append(row.agent_id)
             texts = await self._read_bodies(transaction, keys, TEXT_PART)
+            json = [key for key, one in of_sessions.items() if one.part == JSON_PART]
+            texts = {**texts, **await self._read_bodies(transaction, json, JSON_PART)}
             without = [key for key in keys if not texts.get(key, b"").strip()]
             sources = await self._read_bodies(transaction, without, HTML_PART)
         return [
             UnindexedMessage(
                 tenant=key[0],
                 message_id=key[1],
-                message=messages.get(key),
+                message=messages.get(key) or of_sessions.get(key),
                 agent_ids=tuple(owners[key]),
                 text=text_of(texts.get(key), sources.get(key)),
             )

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, or_, select
 
-from quorate.domain.mail.messages import TEXT_PART
 from quorate.domain.mail.notifications import BODY_EVENT, NOTIFIED_BODY_BYTES_MAX
+from quorate.domain.sessions.notifications import SESSION_BODY_EVENT
 from quorate.domain.shared.records import changed
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
@@ -20,6 +20,9 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import message_bodies
 from quorate.eventlog.transactions import DatabaseTransaction, UnpackedQuery
 
+_BODY_EVENTS = frozenset({BODY_EVENT, SESSION_BODY_EVENT})
+# The parts of bodies that notifications contain; a message of a session has one of them.
+_PARTS = ("text", "json")
 _columns = message_bodies.c
 
 
@@ -41,7 +44,7 @@ class NotifiedBodies:
         """Return the events, with bodies of the snapshot of ``transaction``."""
         if not _has_bodies(rows):
             return rows
-        keys = [None if row.type != BODY_EVENT else (row.tenant, _message_id(row)) for row in rows]
+        keys = [(row.tenant, _message_id(row)) if _has_body(row) else None for row in rows]
         wanted = orjson.dumps([*{key for key in keys if key is not None}]).decode()
         found = await transaction.fetch(self._query, {"messages": wanted})
         texts = {(one.tenant, one.message_id): _text(one.body) for one in found}
@@ -50,13 +53,19 @@ class NotifiedBodies:
 
 def size_of_body(row: RecordedEvent) -> int:
     """Return the most bytes of UTF-8 that the body of an event can have."""
-    if row.type != BODY_EVENT:
+    if not _has_body(row):
         return 0
-    return min(NOTIFIED_BODY_BYTES_MAX, int(orjson.loads(row.data)["bytes"]))
+    data = orjson.loads(row.data)
+    size = data["bytes"] if row.type == BODY_EVENT else data["contents"][0]["bytes"]
+    return min(NOTIFIED_BODY_BYTES_MAX, int(size))
+
+
+def _has_body(row: RecordedEvent) -> bool:
+    return row.type in _BODY_EVENTS
 
 
 def _has_bodies(rows: Sequence[RecordedEvent]) -> bool:
-    return any(row.type == BODY_EVENT for row in rows)
+    return any(map(_has_body, rows))
 
 
 def _message_id(row: RecordedEvent) -> str:
@@ -78,7 +87,9 @@ def _with_texts(
 def _by_message(database: Database) -> Select[Any]:
     messages, (tenant, message_id) = database.rows("messages", 2)
     same = and_(
-        _columns.tenant == tenant, _columns.message_id == message_id, _columns.part == TEXT_PART
+        _columns.tenant == tenant,
+        _columns.message_id == message_id,
+        or_(*(_columns.part == part for part in _PARTS)),
     )
     return (
         select(_columns.tenant, _columns.message_id, _columns.body)

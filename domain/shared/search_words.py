@@ -75,6 +75,14 @@ def make_snippet(words: Sequence[str], texts: Sequence[str]) -> str:
     return " ".join(first[:SNIPPET_LENGTH].split())
 
 
+def excerpt(words: Sequence[str], text: str, *, before: int, after: int) -> str:
+    """Return the text around its first match, without marks; the beginning if there is none."""
+    composed = _composed(text)
+    wanted = frozenset(words)
+    start = next((first for first, _, word in _positions(composed) if word in wanted), 0)
+    return composed[max(0, start - before) : start + after]
+
+
 def _near_matches(text: str, wanted: frozenset[str]) -> list[Position]:
     """Return the first match, and those that its snippet contains."""
     found: list[Position] = []

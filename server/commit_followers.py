@@ -1,0 +1,38 @@
+"""The tasks of the leader that begin when certain events are committed."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.unit_of_work import NewId
+from quorate.projections.search_index import SearchIndex
+from quorate.projections.sessions.unerased_sessions import UnerasedSessions
+from quorate.server.leader_election import Task
+from quorate.server.search_indexer import SearchIndexer
+from quorate.server.session_erasure import SessionErasure
+
+
+class CommitFollowers:
+    def __init__(self, indexer: SearchIndexer, erasure: SessionErasure) -> None:
+        self._indexer = indexer
+        self._erasure = erasure
+
+    def wake(self, rows: Sequence[RecordedEvent]) -> None:
+        """Be told of committed events."""
+        self._indexer.wake(rows)
+        self._erasure.wake(rows)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        return {"search_indexer": self._indexer.run, "session_erasure": self._erasure.run}
+
+
+def create_commit_followers(
+    log: EventStore, command_bus: CommandBus, clock: Callable[[], Timestamp], new_id: NewId
+) -> CommitFollowers:
+    return CommitFollowers(
+        SearchIndexer(command_bus, SearchIndex(log)),
+        SessionErasure(command_bus, UnerasedSessions(log), clock, new_id),
+    )
