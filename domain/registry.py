@@ -31,6 +31,9 @@ from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
+from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
+from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -54,6 +57,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     MAIL_ACCOUNTS,
     MAIL_THREADS,
     PRESETS,
+    TASKS,
 )
 _RULES = NotificationRules(
     identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES
@@ -76,6 +80,8 @@ COMMANDS: Mapping[str, type[Any]] = {
         DeliverReceived,
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
+        *CLAIM_COMMANDS,
+        *SPAWNING_COMMANDS,
         RecordDue,
     )
 }

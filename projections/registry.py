@@ -20,6 +20,7 @@ from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 from quorate.projections.sessions.presets import PRESETS
+from quorate.projections.sessions.tasks import TASKS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -35,5 +36,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     MAIL_THREADS,
     MAIL_DOMAINS,
     PRESETS,
+    TASKS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

@@ -12,6 +12,7 @@ from quorate.projections.mail import mailboxes, threads
 from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
 from quorate.projections.sessions import presets as preset_models
+from quorate.projections.sessions import tasks as task_models
 
 tenants = tenant_models.TABLE
 keys = api_keys.TABLE
@@ -26,6 +27,7 @@ deliveries = delivery_models.TABLE
 mail_accounts = mail_account_models.TABLE
 mail_threads = threads.TABLE
 presets = preset_models.TABLE
+tasks = task_models.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

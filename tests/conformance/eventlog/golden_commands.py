@@ -31,6 +31,7 @@ from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
 from tests.conformance.eventlog.golden_mail import mail_story
 from tests.conformance.eventlog.golden_sessions import session_story
+from tests.conformance.eventlog.golden_tasks import task_story
 
 # Text with several JSON encodings: quotes, control characters, non-ASCII, outside the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
@@ -202,6 +203,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("fay", "sales")),
     *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
     *session_story(CALLER),
+    *task_story(),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )
