@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from quorate.api import event_log, health, mail_inbox, notifications
+from quorate.api import event_log, health, mail_inbox, notifications, task_waits
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.application.mail import (
@@ -16,6 +16,7 @@ from quorate.application.mail import (
     sending,
 )
 from quorate.application.operations import HANDLERS, Handler
+from quorate.application.sessions import spawning, tasks
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS
 
@@ -23,6 +24,7 @@ from quorate.contracts.registry import OPERATIONS
 HANDLER_MODULES = (
     *(agents, leases, send_gate, consensus, agent_settings),
     *(sending, mail_inbox, reading, searching, mailbox, deliveries, receiving),
+    *(task_waits, spawning, tasks),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

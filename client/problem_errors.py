@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quorate.client import mail_rejections as _mail_rejections  # noqa: F401 - more subclasses.
+from quorate.client import task_rejections as _task_rejections  # noqa: F401 - more subclasses.
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,

@@ -30,6 +30,7 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
+from quorate.domain.sessions import task_notifications
 from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
 from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
@@ -60,7 +61,10 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     TASKS,
 )
 _RULES = NotificationRules(
-    identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES
+    identity_notifications.RULES,
+    coordination_notifications.RULES,
+    mail_notifications.RULES,
+    task_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients

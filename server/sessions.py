@@ -4,9 +4,15 @@ from collections.abc import Callable
 
 from quorate.application.sessions.sessions_service import SessionsService
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.projections.sessions.preset_queries import PresetQueries
+from quorate.projections.sessions.task_queries import TaskQueries
 
 
 def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> SessionsService:
-    return SessionsService(presets=PresetQueries(log, clock))
+    return SessionsService(
+        presets=PresetQueries(log, clock),
+        tasks=TaskQueries(log, clock),
+        task_contents=ContentReader(log),
+    )

@@ -13,6 +13,7 @@ from quorate.contracts.wire_models import SnakeAgentRequest
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, ToolDenied
 from quorate.domain.sessions.presets import AgentRequired
+from quorate.domain.sessions.tasks import StaleFence, TaskNotFound
 from quorate.domain.shared.errors import DomainError
 
 R = TypeVar("R")
@@ -67,7 +68,10 @@ def tool(
         roles=more.pop("roles", CAN_ACT),
         body=body,
         response=response,
-        errors=(*errors, ToolDenied, AgentNotFound, AgentRequired, ActingAsAnother),
+        errors=(
+            *(*errors, ToolDenied, AgentNotFound, AgentRequired, ActingAsAnother),
+            *(TaskNotFound, StaleFence),
+        ),
         command=command,
         **more,
     )

@@ -46,7 +46,7 @@ from quorate.domain.sessions.tasks import (
 from quorate.domain.shared import quotas
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.contents import Content
-from quorate.domain.shared.errors import Forbidden, LimitReached
+from quorate.domain.shared.errors import Conflict, Forbidden
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
@@ -69,7 +69,7 @@ class ClaimDenied(Forbidden):
 
 
 @dataclass(eq=False)
-class TooManyContents(LimitReached):
+class TooManyContents(Conflict):
     code, title = "too_many_contents", "The task has all the texts and files that it may have"
     limit: int
 
@@ -178,7 +178,7 @@ def held_task(state: TenantState, task_id: str, worker: Agent, fence: int) -> Ta
 def check_contents(
     state: TenantState, context: DecisionContext, task: Task, contents: Sequence[Content]
 ) -> None:
-    """Raise LimitReached if the task may not have these contents as well."""
+    """Raise TooManyContents or QuotaExceeded if the task may not have these contents."""
     if len(task.content_ids) >= CONTENTS_PER_TASK_MAX:
         raise TooManyContents(CONTENTS_PER_TASK_MAX)
     size = sum([len(one.data) for one in contents])

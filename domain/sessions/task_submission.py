@@ -21,7 +21,7 @@ from quorate.domain.sessions.presets import (
     Restrictions,
 )
 from quorate.domain.sessions.task_events import UNNAMED, TaskSubmitted
-from quorate.domain.sessions.task_states import Task
+from quorate.domain.sessions.task_states import State, Task
 from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT, TASKS, StaleFence
 from quorate.domain.sessions.tool_controls import NO_CONTROLS, ToolControls
 from quorate.domain.shared import quotas
@@ -63,6 +63,23 @@ class TaskTimeoutInvalid(Invalid):
     code, title = "task_timeout_invalid", "Invalid timeout of a task"
     detail = "timeout_seconds is a whole number from 1 to {seconds_max}"
     seconds_max: int
+
+
+@dataclass(eq=False)
+class TaskTextRequired(Invalid):
+    code, title = "task_text_required", "A task needs a text"
+    detail = "missing required parameter: task"
+
+
+@dataclass(eq=False)
+class SpawnedTaskFailed(Conflict):
+    """The caller waited for a result, and there is none."""
+
+    code, title = "spawned_task_failed", "The task failed or was cancelled"
+    detail = "{reason}"
+    task_id: str
+    reason: str
+    task_state: State
 
 
 # -- The submission ----------------------------------------------------------
