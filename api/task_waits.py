@@ -38,6 +38,7 @@ from quorate.contracts.sessions.tasks import (
 from quorate.contracts.wire_models import WAIT_SECONDS_MAX
 from quorate.domain.identity.principals import Principal
 from quorate.domain.sessions.task_claims import ClaimTask
+from quorate.domain.sessions.task_events import UNNAMED
 from quorate.domain.sessions.task_states import Task
 from quorate.domain.sessions.task_submission import (
     SpawnedTaskFailed,
@@ -65,7 +66,7 @@ async def claim_task(service: Service, call: Call) -> Reply:
     command = ClaimTask(
         caller=principal,
         agent=worker_ref(call),
-        presets=tuple(dict.fromkeys(body.presets)),
+        presets=tuple(dict.fromkeys(body.presets)) or (UNNAMED,),
         own_presets=await _own_presets(service, principal),
         seconds=body.claim_seconds,
     )

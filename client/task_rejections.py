@@ -3,7 +3,11 @@
 from quorate.client.errors import ConflictError, NotFoundError, UnauthorizedError
 from quorate.client.rejections import RejectedError
 from quorate.domain.sessions.task_claims import ClaimDenied, TooManyContents
-from quorate.domain.sessions.task_spawning import TaskInputNotFound, TaskNotADeadLetter
+from quorate.domain.sessions.task_spawning import (
+    TaskAlreadyAnswered,
+    TaskInputNotFound,
+    TaskNotADeadLetter,
+)
 from quorate.domain.sessions.task_submission import (
     SpawnedTaskFailed,
     SpawnPresetNotFound,
@@ -49,6 +53,12 @@ class TaskInputNotFoundError(RejectedError, NotFoundError):
     """The task does not wait for this answer."""
 
     code = TaskInputNotFound.code
+
+
+class TaskAlreadyAnsweredError(RejectedError, ConflictError):
+    """The question was answered, or its worker has the task no longer."""
+
+    code = TaskAlreadyAnswered.code
 
 
 class TaskNotADeadLetterError(RejectedError, ConflictError):

@@ -35,11 +35,11 @@ GRACE_SECONDS_DEFAULT = 10.0
 _STALE = "stale_fence"
 
 
-class RetryTask(Exception):
+class RetryTask(QuorateError):
     """Raise it in a function: the attempt failed, and another one may succeed."""
 
 
-class RejectTask(Exception):
+class RejectTask(QuorateError):
     """Raise it in a function: this worker does not do such work."""
 
 

@@ -34,7 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "retryTask": {},
 }
 QUERIES: dict[str, dict[str, Any]] = {"getTask": {"wait": 20, "after": 2}}
-PATH_IDS = {"task_id": _TASK, "artifact_id": _ARTIFACT}
+PATH_IDS = {"taskId": _TASK, "artifactId": _ARTIFACT}
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "task_not_found": {"taskId": _TASK},
     "stale_fence": {"taskId": _TASK},

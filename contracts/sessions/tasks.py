@@ -30,7 +30,11 @@ from quorate.domain.sessions.task_claims import (
     TooManyContents,
 )
 from quorate.domain.sessions.task_events import UNNAMED, InputKind
-from quorate.domain.sessions.task_spawning import TaskInputNotFound, TaskNotADeadLetter
+from quorate.domain.sessions.task_spawning import (
+    TaskAlreadyAnswered,
+    TaskInputNotFound,
+    TaskNotADeadLetter,
+)
 from quorate.domain.sessions.task_states import OutwardStatus, State
 from quorate.domain.sessions.tasks import StaleFence, TaskAccessDenied, TaskNotFound
 from quorate.domain.shared.quotas import QuotaExceeded
@@ -167,8 +171,9 @@ class TaskStateInfo(SnakeResponse):
 
 
 class ClaimBody(SnakeAgentRequest):
-    presets: Annotated[list[WorkPreset], Field(min_length=1, max_length=PRESETS_PER_CLAIM_MAX)] = (
-        Field(description=f"The oldest task of these; `{UNNAMED}` is for tasks without a preset.")
+    presets: Annotated[list[WorkPreset], Field(max_length=PRESETS_PER_CLAIM_MAX)] = Field(
+        default=[UNNAMED],
+        description=f"The oldest task of these; `{UNNAMED}` is for tasks without a preset.",
     )
     wait: Wait = Field(default=0.0, description="Seconds to wait for a task while there is none.")
     claim_seconds: ClaimSeconds = Field(default=CLAIM_SECONDS_DEFAULT, description=_CLAIM_SECONDS)
@@ -250,6 +255,7 @@ CLAIM_TASK = Operation(
     description="Any agent may, unless its key is bound to another preset.",
     roles=CAN_ACT,
     body=ClaimBody,
+    query=SnakeQuery,
     response=ClaimInfo,
     errors=(*_AGENT_ERRORS, ClaimDenied),
     command=True,
@@ -282,6 +288,7 @@ def _report(
         summary=summary,
         roles=CAN_ACT,
         body=body,
+        query=SnakeQuery,
         response=TaskStateInfo,
         errors=errors,
         command=True,
@@ -339,9 +346,11 @@ ANSWER_TASK = Operation(
     summary="Answer a question of the worker",
     roles=CAN_ACT,
     body=AnswerBody,
+    query=SnakeQuery,
     response=TaskStateInfo,
     errors=(
         *(AgentNotFound, ActingAsAnother, TaskNotFound, TaskAccessDenied, TaskInputNotFound),
+        TaskAlreadyAnswered,
         *_WITH_CONTENTS,
     ),
     command=True,
@@ -376,6 +385,7 @@ RETRY_TASK = Operation(
     roles=CAN_REMOVE_AGENTS,
     body=SnakeRequest,
     body_optional=True,
+    query=SnakeQuery,
     response=TaskStateInfo,
     errors=(TaskNotFound, TaskNotADeadLetter),
     command=True,

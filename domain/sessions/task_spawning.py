@@ -43,6 +43,13 @@ class TaskInputNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class TaskAlreadyAnswered(Conflict):
+    """The question was answered, or its worker has the task no longer."""
+
+    code, title = "task_already_answered", "The task does not wait for an answer"
+
+
+@dataclass(eq=False)
 class TaskNotADeadLetter(Conflict):
     code, title = "task_not_a_dead_letter", "The task is not a dead letter"
     task_state: State
@@ -126,8 +133,10 @@ class AnswerInput(SpawnerCommand):
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         task = self._own(state)
         asked = next((one for one in task.inputs if one.id == self.input_id), None)
-        if task.claim is None or asked is None or asked.answer_id is not None:
+        if asked is None:
             raise TaskInputNotFound
+        if task.claim is None or asked.answer_id is not None:
+            raise TaskAlreadyAnswered
         check_contents(state, context, task, self.text)
         return [
             TaskInputAnswered(

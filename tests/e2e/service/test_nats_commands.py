@@ -154,6 +154,9 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
+        *("spawnAgent", "spawnStatus", "spawnResult", "spawnList", "cancelSpawn"),
+        *("claimTask", "renewTask", "reportProgress", "addArtifact", "requestInput"),
+        *("completeTask", "failTask", "releaseTask", "answerTask", "getTask", "getArtifact"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
     }
 

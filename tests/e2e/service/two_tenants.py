@@ -35,6 +35,9 @@ class TenantData:
     request: str
     message: str  # From the agent to itself and to a person outside.
     thread: str
+    task: Json  # Of the agent, claimed by itself, with a file and a question.
+    artifact: str
+    question: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -67,7 +70,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread}
+            | {self.message, self.thread, self.task["task_id"], self.artifact, self.question}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -90,7 +93,20 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         request=request["id"],
         message=sent["message_id"],
         thread=sent["thread_id"],
+        **await _create_task(agent),
     )
+
+
+async def _create_task(agent: Agent) -> dict[str, Any]:
+    spawn = {"task": "report", "nonblocking": True}
+    await agent.request_ok("POST", "/v1/tools/spawn_agent", spawn)
+    claim = {"presets": ["-"], "claim_seconds": 3_600}
+    task = (await agent.request_ok("POST", "/v1/tasks/claim", claim))["task"]
+    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
+    file = {**held, "name": "a.txt", "text": "a"}
+    artifact = await agent.request_ok("POST", f"{path}/artifacts", file)
+    question = await agent.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
+    return {"task": task, "artifact": artifact["id"], "question": question["id"]}
 
 
 def _address(agent: Agent, tenant: Tenant) -> str:
@@ -110,6 +126,8 @@ PATHS: Named = {
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
+    "task_id": lambda side: side.task["task_id"],
+    "artifact_id": lambda side: side.artifact,
 }
 # Fields of bodies and queries that refer to a resource of a tenant.
 FIELDS: Named = {
@@ -142,11 +160,20 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
+    *("task", "context", "preset", "model", "allowTools", "denyTools", "delegateOnly"),
+    *("nonblocking", "activeTools", "toolChoice", "timeoutSeconds", "SessionKey", "presets"),
+    *("claimSeconds", "percent", "message", "output", "iterations", "toolCallsMade", "name"),
+    *("contentType", "text", "data", "inputId", "error", "outcome"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
 OK = 200
+
+
+def _held(side: TenantData) -> Json:
+    return {"fence": side.task["fence"], "agent_id": side.agent.id}
+
 
 BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
@@ -185,6 +212,24 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
+    "spawnAgent": lambda side: {"task": "t", "nonblocking": True, "agent_id": side.agent.id},
+    "spawnList": lambda side: {"agent_id": side.agent.id},
+    **dict.fromkeys(
+        ("spawnStatus", "spawnResult", "cancelSpawn"),
+        lambda side: {"task_id": side.task["task_id"], "agent_id": side.agent.id},
+    ),
+    "claimTask": lambda side: {"presets": ["-"], "agent_id": side.agent.id},
+    "addArtifact": lambda side: {**_held(side), "name": "b.txt", "text": "b"},
+    "requestInput": lambda side: {**_held(side), "text": "which?"},
+    "completeTask": lambda side: {**_held(side), "text": "done"},
+    "failTask": lambda side: {**_held(side), "error": "no"},
+    **dict.fromkeys(("renewTask", "reportProgress", "releaseTask"), _held),
+    "answerTask": lambda side: {
+        "input_id": side.question,
+        "text": "this one",
+        "agent_id": side.agent.id,
+    },
+    "retryTask": lambda _: {},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -235,6 +280,8 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "key_id": lambda: uuid4().hex[:16],
     "lease_id": lambda: str(uuid4()),
     "tenant_id": lambda: str(uuid4()),
+    "task_id": lambda: f"task_{uuid4().hex}",
+    "artifact_id": lambda: f"artifact_{uuid4().hex}",
     "proposerAgent": lambda: f"unknown-{uuid4().hex}",
     "requestingAgentId": lambda: f"agent_{uuid4()}",
 }
@@ -360,6 +407,12 @@ class EndpointResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    def without(self, value: str) -> "EndpointResponse":
+        """Return the response without a value that it repeats from its request."""
+        headers = tuple(one for one in self.headers if one[0].lower() != "content-length")
+        body = self.body.replace(value.encode(), b"*")
+        return EndpointResponse(status=self.status, headers=headers, body=body)
 
 
 def _comparable_headers(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

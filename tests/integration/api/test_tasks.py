@@ -115,7 +115,7 @@ async def test_worker_asks_and_is_answered(ann: TaskAgent, bob: TaskAgent) -> No
     [answered] = (await waiting)["inputs"]
     assert answered["answer"] == "the first"
     refused = await ann.refused("POST", f"/v1/tasks/{task_id}/answer", answer)
-    assert refused[1] == "task_input_not_found"
+    assert refused[1] == "task_already_answered"
     await bob.report(task, "complete", text="done")
 
 
