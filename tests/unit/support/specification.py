@@ -21,6 +21,7 @@ from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
 from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.registry import AGGREGATES, new_state
+from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.aggregates import Aggregate, Event, Reads
 from quorate.domain.shared.errors import DomainError
@@ -29,6 +30,7 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
 from tests.unit.support.mail_reads import put_mail
+from tests.unit.support.task_reads import put_tasks
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -194,6 +196,8 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
     for lease in filter(None, leases):
         part[LEASES].put(lease.id, lease)
         found.append(complete[AGENTS][lease.agent_id])
+    ending = voters if keys.keys() & {"held_leases.id", "held_leases.name"} else ()
+    put_tasks(part, complete, keys, found, ending, now)
     for agent in found:
         part[AGENTS].put(agent.id, agent)
         for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
@@ -208,7 +212,7 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
             if each.agent_id == agent_id and each.revoked_at is None:
                 part[API_KEYS].put(each.id, each)
     _put_requests(part, complete, keys, voters)
-    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, TENANTS)
+    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, PRESETS, TENANTS)
     for aggregate in others:
         for (one,) in keys.pop(f"{aggregate.name}.id", []):
             if (known := complete[aggregate].get(one)) is not None:
