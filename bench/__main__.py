@@ -24,6 +24,7 @@ from quorate.bench import (
     report,
     round_trip,
     scenarios,
+    tasks,
 )
 from quorate.bench.report import Row
 
@@ -49,6 +50,8 @@ SCENARIOS = {
     "send": mail.send,
     "mail-load": mail.acquisitions_beside_large,
     "inbox": mailboxes.inbox,
+    "claim-complete": tasks.claim_complete,
+    "task-offered": tasks.task_offered,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,

@@ -24,6 +24,8 @@ def check_tasks(events: Iterable[Mapping[str, Any]]) -> list[str]:
             continue
         task_id = data["taskId"]
         where = f"event {event['sequence']}, {type_} of {task_id}"
+        if type_ == "TaskRetried":  # A dead letter begins again.
+            ended.pop(task_id, None)
         if task_id in ended and type_ not in {"TaskErased", "TaskContentErased"}:
             faults.append(f"{where}: after {ended[task_id]}")
         if type_ == "TaskClaimed":

@@ -6,7 +6,7 @@ import sys
 
 from quorate.client import Task, Worker
 
-CLAIM_SECONDS = 2
+CLAIM_SECONDS = 3
 
 
 async def main(work_seconds: float) -> None:
