@@ -43,7 +43,7 @@ Examples:
 @click.argument("task")
 @agent_options
 @click.option("--preset", help="Whose workers do it. [default: those of tasks without a preset]")
-@click.option("--context", "more", help="What the worker should know besides the task.")
+@click.option("--background", help="What the worker should know besides the task.")
 @click.option("--model", help="Handed to the worker unchanged.")
 @click.option("--active-tool", "active_tools", multiple=True, help="A tool that the run sees.")
 @click.option("--tool-choice", help="auto, any, none, or the name of a tool.")
@@ -62,7 +62,7 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
     agent_name: str | None,
     task: str,
     preset: str | None,
-    more: str | None,
+    background: str | None,
     model: str | None,
     active_tools: tuple[str, ...],
     tool_choice: str | None,
@@ -81,7 +81,7 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
         acting,
         task,
         preset=preset,
-        context=more,
+        context=background,
         model=model,
         active_tools=list(active_tools) or None,
         tool_choice={"type": "tool", "name": tool_choice} if is_tool else tool_choice,
