@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Protocol
 
@@ -152,8 +152,16 @@ class SubscriptionWait:
         return self._subscription.has_missed
 
     @property
+    def is_woken(self) -> bool:
+        return self._subscription.woken.is_set()
+
+    @property
     def is_revoked(self) -> bool:
         return self._subscription.is_revoked
+
+    def mark_served(self, took: Callable[[Subscription], None]) -> None:
+        """Tell the registry of the subscription that its wake-up was used; not one since."""
+        took(self._subscription)
 
     def begin(self) -> None:
         """Clear the wake-up flag; call this before each read so that no change is missed."""

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from quorate.api import event_log, health, mail_inbox, notifications, session_sends
+from quorate.api import event_log, health, mail_inbox, notifications, session_sends, task_waits
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.application.mail import (
@@ -21,6 +21,8 @@ from quorate.application.sessions import (
     session_messages,
     session_search,
     sessions,
+    spawning,
+    tasks,
     tool_list,
 )
 from quorate.contracts.operations import AnyOperation
@@ -32,6 +34,7 @@ HANDLER_MODULES = (
     *(sending, mail_inbox, reading, searching, mailbox, deliveries, receiving),
     *(tool_list, presets),
     *(sessions, session_messages, session_sends, session_search),
+    *(task_waits, spawning, tasks),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

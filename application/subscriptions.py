@@ -24,6 +24,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import orjson
 import structlog
 
+from quorate.application.task_subscriptions import TaskSubscriptions
 from quorate.contracts.problems import Problem
 from quorate.domain.registry import NOTIFYING_EVENTS, recipients_of
 from quorate.domain.shared.notifications import EVERYONE
@@ -121,6 +122,7 @@ class Subscriptions:
         self._to_wake: dict[str, dict[Subscription, None]] = {}  # The next tenant is first.
         self._is_waking = False
         self.closing = False
+        self.tasks = TaskSubscriptions(self._subscribe)
 
     @property
     def open_count(self) -> int:
@@ -175,6 +177,7 @@ class Subscriptions:
         """Give the committed events to the subscriptions that match, and wake these."""
         if not self._open:
             return
+        self.tasks.wake(rows)
         by_tenant: dict[str, list[CommittedEvent]] = {}
         for row in rows:
             if row.tenant in self._of_tenant_log or row.tenant in self._of_agents:

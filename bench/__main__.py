@@ -27,6 +27,7 @@ from quorate.bench import (
     round_trip,
     scenarios,
     session_pages,
+    tasks,
 )
 from quorate.bench.report import Row
 
@@ -55,6 +56,8 @@ SCENARIOS = {
     "inbox": mailboxes.inbox,
     "session-history": session_pages.history,
     "session-list": session_pages.sessions,
+    "claim-complete": tasks.claim_complete,
+    "task-offered": tasks.task_offered,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,

@@ -26,6 +26,7 @@ class Row:
 ECHO = "bare HTTP echo"
 ACQUIRE = "durable acquisitions over HTTP"
 SENDS = "messages to one agent each over HTTP"
+CLAIMS = "tasks claimed and completed over HTTP"
 OVER_NATS = "durable acquisitions over NATS"
 JETSTREAM = "JetStream KV create, sync_interval: always"
 ETCD = "etcd gateway: grant + create-if-absent"

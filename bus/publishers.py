@@ -167,6 +167,36 @@ NOTIFICATIONS = (
         summary="Receive reads of messages of sessions",
         description="The owner of a session read a message of the agent.",
     ),
+    PublishedMessage(
+        name="task_offered",
+        family=TO_ALL,
+        summary="Receive offered tasks",
+        description="Workers may claim a task.",
+    ),
+    PublishedMessage(
+        name="task_progress",
+        family=TO_AGENT,
+        summary="Receive progress",
+        description="A worker reports progress on a task of the agent.",
+    ),
+    PublishedMessage(
+        name="task_input_required",
+        family=TO_AGENT,
+        summary="Receive questions of workers",
+        description="A worker asks something about a task of the agent.",
+    ),
+    PublishedMessage(
+        name="task_finished",
+        family=TO_AGENT,
+        summary="Receive the end of tasks",
+        description="A task of the agent was completed, failed or was cancelled.",
+    ),
+    PublishedMessage(
+        name="task_cancelled",
+        family=TO_AGENT,
+        summary="Receive cancelled work",
+        description="A task that the agent works on was cancelled, or its time is over.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -29,6 +29,8 @@ quorate = LazyGroup(
             "proposals": "quorate.cli.main:proposals",
             "mail": "quorate.cli.main:mail",
             "sessions": "quorate.cli.main:sessions",
+            "spawn": "quorate.cli.main:spawn",
+            "worker": "quorate.cli.commands.worker:worker",
             "watch": "quorate.cli.commands.watch:watch",
             "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
@@ -251,6 +253,23 @@ dead_letters = LazyGroup(
         }
     },
     help="List, retry and drop mail to people whose delivery was given up.",
+)
+spawn = LazyGroup(
+    "spawn",
+    commands={
+        "Commands": {
+            "run": "quorate.cli.commands.spawn:run",
+            "status": "quorate.cli.commands.spawn:status",
+            "result": "quorate.cli.commands.spawn:result",
+            "list": "quorate.cli.commands.spawn:list_tasks",
+            "cancel": "quorate.cli.commands.spawn:cancel",
+        }
+    },
+    help="""Hand tasks to workers, and follow them.
+
+    `quorate worker` runs a command for each task of a preset. TASK is the id of a task.
+    """,
+    aliases={"show": "status", "get": "status"},
 )
 db = LazyGroup(
     "db",

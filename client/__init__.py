@@ -65,7 +65,15 @@ if TYPE_CHECKING:
     from quorate.client.rejections import TenantSuspendedError as TenantSuspendedError
     from quorate.client.results import Notification as Notification
     from quorate.client.results import NotificationPage as NotificationPage
+    from quorate.client.spawned_tasks import SpawnedTask as SpawnedTask
+    from quorate.client.spawned_tasks import SpawnedTaskError as SpawnedTaskError
+    from quorate.client.task_rejections import StaleFenceError as StaleFenceError
+    from quorate.client.task_rejections import TaskNotFoundError as TaskNotFoundError
     from quorate.client.transports.sync_http import Client as Client
+    from quorate.client.worker import RejectTask as RejectTask
+    from quorate.client.worker import RetryTask as RetryTask
+    from quorate.client.worker import Task as Task
+    from quorate.client.worker import Worker as Worker
     from quorate.contracts.coordination.consensus import ConsensusInfo as ConsensusInfo
     from quorate.contracts.coordination.consensus import VoteInfo as VoteInfo
     from quorate.contracts.coordination.consensus import VoterInfo as VoterInfo
@@ -105,6 +113,11 @@ if TYPE_CHECKING:
     from quorate.contracts.notifications import NotificationData as NotificationData
     from quorate.contracts.notifications import Omitted as Omitted
     from quorate.contracts.notifications import SendBlocked as SendBlocked
+    from quorate.contracts.notifications import TaskCancelled as TaskCancelled
+    from quorate.contracts.notifications import TaskFinished as TaskFinished
+    from quorate.contracts.notifications import TaskInputRequired as TaskInputRequired
+    from quorate.contracts.notifications import TaskOffered as TaskOffered
+    from quorate.contracts.notifications import TaskProgress as TaskProgress
     from quorate.contracts.notifications import UnknownNotification as UnknownNotification
     from quorate.contracts.notifications import VoteCast as VoteCast
     from quorate.domain.identity.agents import AgentRef as AgentRef
@@ -131,6 +144,9 @@ _NAMES_BY_MODULE = {
         *("SubjectTooLongError", "ThreadNotFoundError", "TooManyRecipientsError"),
     ),
     "quorate.client.consensus": ("Proposal",),
+    "quorate.client.spawned_tasks": ("SpawnedTask", "SpawnedTaskError"),
+    "quorate.client.task_rejections": ("StaleFenceError", "TaskNotFoundError"),
+    "quorate.client.worker": ("RejectTask", "RetryTask", "Task", "Worker"),
     "quorate.client.rejections": (
         *("ActingAsAnotherError", "AgentActiveError", "AgentHasKeysError"),
         *("AgentInactiveError", "AgentNotFoundError", "NotProposerError"),
@@ -156,6 +172,7 @@ _NAMES_BY_MODULE = {
         *("LeaseReleased", "LeaseRevoked", "NotificationData", "Omitted", "SendBlocked"),
         *("UnknownNotification", "VoteCast"),
         *("AcknowledgementDue", "MessageReceived", "MessageStatus"),
+        *("TaskCancelled", "TaskFinished", "TaskInputRequired", "TaskOffered", "TaskProgress"),
     ),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
     "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),

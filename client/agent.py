@@ -38,6 +38,7 @@ from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
 from quorate.client.serialization import Response
 from quorate.client.sessions import Sessions
+from quorate.client.spawned_tasks import Spawner
 from quorate.client.transports.failover import FailoverTransport
 from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
@@ -70,7 +71,7 @@ class Agent:
         self._context = context
         self._feed = feed
         self._registered = registered
-        self.mail = Mailbox(context, feed)
+        self.mail, self.spawn = Mailbox(context, feed), Spawner(context)
         self.sessions = Sessions(context, feed)
         self._heartbeats = Heartbeats(context, feed, self._register_again)
         self._heartbeat_task: asyncio.Task[None] | None = None

@@ -12,6 +12,7 @@ from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 from quorate.contracts.sessions import preset_examples as presets
 from quorate.contracts.sessions import session_examples as sessions
+from quorate.contracts.sessions import task_examples as tasks
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -88,6 +89,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         **mail.BODIES,
         **presets.BODIES,
         **sessions.BODIES,
+        **tasks.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -100,10 +102,11 @@ QUERIES: dict[str, dict[str, Any]] = {
     "streamNotifications": {"agentName": _NAME},
     **mail.QUERIES,
     **presets.QUERIES,
+    **tasks.QUERIES,
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
-PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS
+PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS | tasks.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -143,6 +146,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     **mail.PROBLEM_DETAILS,
     **presets.PROBLEM_DETAILS,
     **sessions.PROBLEM_DETAILS,
+    **tasks.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -222,6 +226,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
     **MAIL_NOTIFICATIONS,
     **sessions.NOTIFICATIONS,
+    **tasks.NOTIFICATIONS,
 }
 
 # An event as the API returns it.
@@ -400,6 +405,7 @@ RESPONSES: dict[str, Any] = {
     },
     **mail.RESPONSES,
     **presets.RESPONSES,
+    **tasks.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

@@ -20,6 +20,8 @@ from quorate.domain.mail.messages import Importance
 from quorate.domain.mail.notifications import StatusName
 from quorate.domain.mail.subjects import Kind
 from quorate.domain.sessions.session_messages import SessionRole
+from quorate.domain.sessions.task_events import InputKind
+from quorate.domain.sessions.task_states import State
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
 
@@ -302,6 +304,52 @@ class SessionRead(MailNotificationData):
     by_agent_id: str
 
 
+# -- Tasks -------------------------------------------------------------------
+
+
+class TaskOffered(MailNotificationData):
+    """Workers may claim a task. `preset` is `-` for a task that names none."""
+
+    task_id: str
+    preset: str
+
+
+class TaskProgress(MailNotificationData):
+    """The worker reports. `output_id` names a partial output that is ready."""
+
+    task_id: str
+    worker_id: str
+    percent: int | None = None
+    message: str | None = None
+    output_id: str | None = None
+
+
+class TaskInputRequired(MailNotificationData):
+    """The worker asks something, or needs an authorization (`kind` is `auth`)."""
+
+    task_id: str
+    worker_id: str
+    input_id: str
+    kind: InputKind
+
+
+class TaskFinished(MailNotificationData):
+    """A task of the agent has ended. `error` says why it failed."""
+
+    task_id: str
+    state: State
+    reason: str | None = None
+    error: str | None = None
+
+
+class TaskCancelled(MailNotificationData):
+    """The agent's claim with this `fence` has ended: stop working on the task."""
+
+    task_id: str
+    fence: int
+    reason: str
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -348,6 +396,11 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "acknowledgement_due": AcknowledgementDue,
     "session_message": SessionMessage,
     "session_read": SessionRead,
+    "task_offered": TaskOffered,
+    "task_progress": TaskProgress,
+    "task_input_required": TaskInputRequired,
+    "task_finished": TaskFinished,
+    "task_cancelled": TaskCancelled,
 }
 
 

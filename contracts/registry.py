@@ -8,7 +8,14 @@ from quorate.contracts.identity import agent_settings, agents, api_keys, quotas,
 from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
-from quorate.contracts.sessions import presets, session_messages, sessions, tool_list
+from quorate.contracts.sessions import (
+    presets,
+    session_messages,
+    sessions,
+    spawn,
+    tasks,
+    tool_list,
+)
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     *agents.OPERATIONS,
@@ -24,6 +31,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *presets.OPERATIONS,
     *sessions.OPERATIONS,
     *session_messages.OPERATIONS,
+    *spawn.OPERATIONS,
+    *tasks.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

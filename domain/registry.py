@@ -31,6 +31,7 @@ from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
 from quorate.domain.sessions import notifications as session_notifications
+from quorate.domain.sessions import task_notifications
 from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.sessions.session_commands import SESSION_COMMANDS
 from quorate.domain.sessions.session_messages import SESSION_MESSAGES
@@ -38,6 +39,9 @@ from quorate.domain.sessions.session_sending import SENDING_COMMANDS
 from quorate.domain.sessions.session_value_commands import VALUE_COMMANDS
 from quorate.domain.sessions.session_values import SESSION_VALUES
 from quorate.domain.sessions.sessions import SESSIONS
+from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
+from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
+from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -64,12 +68,14 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
+    TASKS,
 )
 _RULES = NotificationRules(
     identity_notifications.RULES,
     coordination_notifications.RULES,
     mail_notifications.RULES,
     session_notifications.RULES,
+    task_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
@@ -92,6 +98,8 @@ COMMANDS: Mapping[str, type[Any]] = {
         *SESSION_COMMANDS,
         *SENDING_COMMANDS,
         *VALUE_COMMANDS,
+        *CLAIM_COMMANDS,
+        *SPAWNING_COMMANDS,
         RecordDue,
     )
 }

@@ -96,6 +96,11 @@ class ContentReader:
         async with self._log.read() as transaction:
             return await self._store.read(transaction, tenant, ids)
 
+    async def parts(self, tenant: str, ids: Iterable[str], parts: Sequence[str]) -> Contents:
+        """Return some contents of these ids."""
+        async with self._log.read() as transaction:
+            return await self._store.read(transaction, tenant, ids, parts)
+
     async def one(self, tenant: str, id_: str, part: str) -> Content | None:
         """Return one content, for example an attachment."""
         async with self._log.read() as transaction:

@@ -23,6 +23,7 @@ from quorate.projections.sessions.presets import PRESETS
 from quorate.projections.sessions.session_messages import SESSION_MESSAGES
 from quorate.projections.sessions.session_values import SESSION_VALUES
 from quorate.projections.sessions.sessions import SESSIONS
+from quorate.projections.sessions.tasks import TASKS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -41,5 +42,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
+    TASKS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

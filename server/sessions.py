@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from quorate.application.sessions.sessions_service import SessionsService
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.projections.sessions.preset_queries import PresetQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
+from quorate.projections.sessions.task_queries import TaskQueries
 
 
 def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> SessionsService:
@@ -15,4 +17,6 @@ def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> 
         presets=PresetQueries(log, clock),
         sessions=SessionQueries(log, clock),
         search=SessionSearch(log, clock),
+        tasks=TaskQueries(log, clock),
+        task_contents=ContentReader(log),
     )

@@ -1,10 +1,13 @@
 """What handlers of sessions, tasks and presets need besides the service."""
 
 from quorate.domain.sessions.presets import PresetNotFound
+from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared.records import record
+from quorate.eventlog.contents import ContentReader
 from quorate.projections.sessions.preset_queries import PresetQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
+from quorate.projections.sessions.task_queries import TaskQueries
 
 
 @record
@@ -12,6 +15,9 @@ class SessionsService:
     presets: PresetQueries
     sessions: SessionQueries
     search: SessionSearch
+    tasks: TaskQueries
+    task_contents: ContentReader
+    task_retention_seconds: int = RETENTION_SECONDS_DEFAULT
 
     async def check_preset(self, tenant: str, name: str) -> None:
         """Raise PresetNotFound: a key for a preset that is misspelt would permit nothing."""

@@ -3,7 +3,7 @@
 * A tool's handler is registered by ``handles_tool``. It gets the caller with its access, after the
   policies have permitted the tool.
 * The policies are those of the preset of the key, of the preset in ``Quorate-Preset`` (by which an
-  agent narrows its own), and of the task in ``Quorate-Task``.
+  agent narrows its own), and of the task in ``Quorate-Task``, whose claim the agent must hold.
 * Over NATS the key is not known: the policies are those of all presets of the agent's valid keys.
 """
 
@@ -13,16 +13,26 @@ from typing import Any, TypeAlias
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, is_id
 from quorate.contracts.problems import Problem
-from quorate.contracts.sessions.tool_inputs import PRESET_HEADER, SESSION_HEADER, ToolInput
+from quorate.contracts.sessions.tool_inputs import (
+    PRESET_HEADER,
+    SESSION_HEADER,
+    TASK_HEADER,
+    ToolInput,
+)
 from quorate.domain.identity.agents import AgentNotFound, AgentRef, resolve_agent
 from quorate.domain.identity.principals import PRESET_NAME, Principal
-from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, Access
+from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, Access, Policy
 from quorate.domain.sessions.presets import AgentRequired, Restrictions
+from quorate.domain.sessions.task_events import UNNAMED
+from quorate.domain.sessions.task_states import Task
+from quorate.domain.sessions.tasks import StaleFence, TaskNotFound
 from quorate.domain.shared.records import record
 
-_PRESET, _SESSION = (name.lower().encode() for name in (PRESET_HEADER, SESSION_HEADER))
+_PRESET, _SESSION, _TASK = (
+    name.lower().encode() for name in (PRESET_HEADER, SESSION_HEADER, TASK_HEADER)
+)
 
 
 @record
@@ -39,6 +49,7 @@ class ToolCaller:
     restrictions: Restrictions
     access: Access
     session_key: str | None  # Its current session, as it says; not checked.
+    task_id: str | None = None  # The task that it works on; its claim was checked.
 
     def require_agent(self) -> str:
         """Return the id of the agent that acts; raise AgentRequired."""
@@ -73,7 +84,12 @@ async def tool_caller(service: Service, call: Call) -> ToolCaller:
     principal: Principal = call.principal
     agent, agent_id = await _agent(service, call)
     names = await _preset_names(service, call)
-    restrictions = Restrictions(preset_names=names)
+    task = await _task(service, call, agent_id)
+    policies: tuple[Policy, ...] = ()
+    if task is not None:
+        names = names if task.preset == UNNAMED else tuple(dict.fromkeys((*names, task.preset)))
+        policies = (task.policy,)
+    restrictions = Restrictions(preset_names=names, policies=policies)
     found = await service.sessions.presets.by_name(principal.tenant, names)
     return ToolCaller(
         principal=principal,
@@ -82,7 +98,24 @@ async def tool_caller(service: Service, call: Call) -> ToolCaller:
         restrictions=restrictions,
         access=restrictions.access_with(found.get, agent_id),
         session_key=_session_key(call),
+        task_id=None if task is None else task.id,
     )
+
+
+async def _task(service: Service, call: Call, agent_id: str | None) -> Task | None:
+    """Return the task that the caller works on; only the holder of its claim may name it."""
+    value = call.headers.get(_TASK)
+    if value is None:
+        return None
+    task_id = value.decode("latin-1")
+    found = None
+    if is_id(task_id):
+        found = (await service.sessions.tasks.one(call.principal.tenant, task_id)).found
+    if found is None:
+        raise TaskNotFound(task_id[:ID_LENGTH_MAX])
+    if agent_id is None or found.worker_id != agent_id:
+        raise StaleFence(task_id)
+    return found
 
 
 async def _agent(service: Service, call: Call) -> tuple[AgentRef, str | None]:

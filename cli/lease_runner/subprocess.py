@@ -84,6 +84,19 @@ class Program:
         assert self._process.stdout is not None
         return (await self._process.stdout.readline()).decode("utf-8", errors="replace")
 
+    async def feed(self, data: bytes) -> None:
+        """Write to its input, which must be a pipe, and close it; it may end without reading."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        self._process.stdin.close()
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Read what is there of its output, which must be a pipe; empty at the end."""
+        assert self._process.stdout is not None
+        return await self._process.stdout.read(bytes_max)
+
     async def wait(self) -> int:
         """Wait until it and its descendants have ended; return its exit code."""
         code = await self._process.wait()

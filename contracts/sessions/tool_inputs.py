@@ -13,6 +13,7 @@ from quorate.contracts.wire_models import SnakeAgentRequest, SnakeQuery
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, ToolDenied
 from quorate.domain.sessions.presets import AgentRequired
+from quorate.domain.sessions.tasks import StaleFence, TaskNotFound
 from quorate.domain.shared.errors import DomainError
 
 R = TypeVar("R")
@@ -66,9 +67,12 @@ def tool(
         summary=summary,
         roles=more.pop("roles", CAN_ACT),
         body=body,
-        query=SnakeQuery,
+        query=more.pop("query", SnakeQuery),
         response=response,
-        errors=(*errors, ToolDenied, AgentNotFound, AgentRequired, ActingAsAnother),
+        errors=(
+            *(*errors, ToolDenied, AgentNotFound, AgentRequired, ActingAsAnother),
+            *(TaskNotFound, StaleFence),
+        ),
         command=command,
         **more,
     )

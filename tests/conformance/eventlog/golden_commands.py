@@ -32,6 +32,7 @@ from tests.conformance.eventlog.conformance import Stage
 from tests.conformance.eventlog.golden_conversations import conversation_story
 from tests.conformance.eventlog.golden_mail import mail_story
 from tests.conformance.eventlog.golden_sessions import session_story
+from tests.conformance.eventlog.golden_tasks import task_story
 
 # Text with several JSON encodings: quotes, control characters, non-ASCII, outside the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
@@ -203,6 +204,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("fay", "sales")),
     *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
     *session_story(CALLER),
+    *task_story(),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
     *conversation_story(CALLER, "eve", "fay", TEXT),

@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 import quorate.client as sdk
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.client import mail_requests, requests, session_requests
+from quorate.client import mail_requests, requests, session_requests, task_requests
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,
@@ -107,6 +107,25 @@ MAIL: tuple[Request[Any], ...] = (
     mail_requests.set_policy(ME, "open", block=["eve"]),
 )
 ALL += tuple(one for one in MAIL if one.name in TABLE)
+ALL += (
+    task_requests.spawn(ME, "t", context="c", active_tools=["a"], tool_choice="any"),
+    task_requests.status(ME, "task_1"),
+    task_requests.result(ME, "task_1"),
+    task_requests.cancel(ME, "task_1"),
+    task_requests.list_tasks(ME, status="running", cursor=3),
+    task_requests.get(ME, "task_1", after=3),
+    task_requests.get(ME, "task_1", wait_seconds=2.5),
+    task_requests.get_artifact(ME, "task_1", "artifact_1"),
+    task_requests.answer(ME, "task_1", "input_1", "yes"),
+    task_requests.claim(ME, ["router"], wait_seconds=2.5),
+    task_requests.renew(ME, "task_1", 3),
+    task_requests.progress(ME, "task_1", 3, percent=4, message="m", output="o"),
+    task_requests.add_artifact(ME, "task_1", 3, "a", content_type="text/plain", text="t"),
+    task_requests.request_input(ME, "task_1", 3, "which?"),
+    task_requests.complete(ME, "task_1", 3, "done"),
+    task_requests.fail(ME, "task_1", 3, "no", outcome="retry"),
+    task_requests.release(ME, "task_1", 3),
+)
 OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}
 NOT_IN_REQUESTS = {"streamEvents", "streamNotifications"}  # They have separate readers.
 

@@ -46,6 +46,7 @@ async def test_every_notification_matches_its_description(
         mailbox = (await ann.request("GET", "/email/account")).json()["email_address"]
         unknown = f"unknown@{mailbox.partition('@')[2]}"
         await bob.request("POST", "/email/send", {"to": [mailbox, unknown], "subject": "Hello"})
+        await _work_on_tasks(ann, bob)
         leaver = await tenant.create_agent("leaver")
         await leaver.request("POST", "/v1/agent/deregister", {"agentId": leaver.id})
         for name in (
@@ -63,6 +64,18 @@ async def test_every_notification_matches_its_description(
     assert silent.id in {one["data"].get("agentId") for one in ann_client.received}
     # It takes at least half an hour: tests/conformance/projections/test_mail_notifications.py.
     assert ann_client.names() | bob_client.names() == published - {"acknowledgement_due"}
+
+
+async def _work_on_tasks(ann: Agent, bob: Agent) -> None:
+    """Cause each notification of tasks: to the agent that hands over, and to the one that works."""
+    spawn = {"task": "report", "nonblocking": True}
+    spawned = await ann.request_ok("POST", "/v1/tools/spawn_agent", spawn)
+    task = (await bob.request_ok("POST", "/v1/tasks/claim", {"presets": ["-"]}))["task"]
+    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
+    await bob.request_ok("POST", f"{path}/progress", {**held, "message": "reading"})
+    await bob.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
+    cancel = {"task_id": spawned["task_id"]}
+    await ann.request_ok("POST", "/v1/tools/cancel_spawn", cancel)
 
 
 async def test_log_events_match_their_description(

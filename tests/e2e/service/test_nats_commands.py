@@ -157,6 +157,9 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
         "getAttachment",
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
+        *("spawnAgent", "spawnStatus", "spawnResult", "spawnList", "cancelSpawn"),
+        *("claimTask", "renewTask", "reportProgress", "addArtifact", "requestInput"),
+        *("completeTask", "failTask", "releaseTask", "answerTask", "getTask", "getArtifact"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
         "listTools",
     }

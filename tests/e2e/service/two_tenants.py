@@ -39,6 +39,9 @@ class TenantData:
     preset: str
     attached: str  # A message from outside with an attachment.
     session_message: str  # In the main session of the agent.
+    task: Json  # Of the agent, claimed by itself, with a file and a question.
+    artifact: str
+    question: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -72,6 +75,7 @@ class TenantData:
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
             | {self.message, self.thread, self.attached, self.session_message}
+            | {self.task["task_id"], self.artifact, self.question}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -102,6 +106,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         preset=preset,
         attached=await _receive_file(mail_server, _address(agent, tenant)),
         session_message=session["message_id"],
+        **await _create_task(agent),
     )
 
 
@@ -113,6 +118,18 @@ async def _receive_file(mail_server: KeyHolder, address: str) -> str:
     headers = {"Content-Type": "message/rfc822"}
     received = await mail_server.request("POST", "/email/inbound", content=raw, headers=headers)
     return str(received.json()["message_id"])
+
+
+async def _create_task(agent: Agent) -> dict[str, Any]:
+    spawn = {"task": "report", "nonblocking": True}
+    await agent.request_ok("POST", "/v1/tools/spawn_agent", spawn)
+    claim = {"presets": ["-"], "claim_seconds": 3_600}
+    task = (await agent.request_ok("POST", "/v1/tasks/claim", claim))["task"]
+    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
+    file = {**held, "name": "a.txt", "text": "a"}
+    artifact = await agent.request_ok("POST", f"{path}/artifacts", file)
+    question = await agent.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
+    return {"task": task, "artifact": artifact["id"], "question": question["id"]}
 
 
 def _address(agent: Agent, tenant: Tenant) -> str:
@@ -135,6 +152,8 @@ PATHS: Named = {
     "lease_id": lambda side: side.lease,
     "tenant_id": lambda side: side.tenant.id,
     "number": lambda _: "1",
+    "task_id": lambda side: side.task["task_id"],
+    "artifact_id": lambda side: side.artifact,
 }
 # Of an endpoint that needs another resource than the others.
 PATHS_OF: Mapping[str, Named] = {"getAttachment": {"message_id": lambda side: side.attached}}
@@ -185,11 +204,20 @@ NON_IDENTIFYING_FIELDS = {
     *("maxAttempts", "tools", "sessions", "toolControls"),
     "templateId",
     *session_requests.NON_IDENTIFYING_FIELDS,
+    *("task", "context", "preset", "model", "allowTools", "denyTools", "delegateOnly"),
+    *("nonblocking", "activeTools", "toolChoice", "timeoutSeconds", "SessionKey", "presets"),
+    *("claimSeconds", "percent", "message", "output", "iterations", "toolCallsMade", "name"),
+    *("contentType", "text", "data", "inputId", "error", "outcome"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
 OK = 200
+
+
+def _held(side: TenantData) -> Json:
+    return {"fence": side.task["fence"], "agent_id": side.agent.id}
+
 
 BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
@@ -230,6 +258,24 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
     **session_requests.BODIES,
+    "spawnAgent": lambda side: {"task": "t", "nonblocking": True, "agent_id": side.agent.id},
+    "spawnList": lambda side: {"agent_id": side.agent.id},
+    **dict.fromkeys(
+        ("spawnStatus", "spawnResult", "cancelSpawn"),
+        lambda side: {"task_id": side.task["task_id"], "agent_id": side.agent.id},
+    ),
+    "claimTask": lambda side: {"presets": ["-"], "agent_id": side.agent.id},
+    "addArtifact": lambda side: {**_held(side), "name": "b.txt", "text": "b"},
+    "requestInput": lambda side: {**_held(side), "text": "which?"},
+    "completeTask": lambda side: {**_held(side), "text": "done"},
+    "failTask": lambda side: {**_held(side), "error": "no"},
+    **dict.fromkeys(("renewTask", "reportProgress", "releaseTask"), _held),
+    "answerTask": lambda side: {
+        "input_id": side.question,
+        "text": "this one",
+        "agent_id": side.agent.id,
+    },
+    "retryTask": lambda _: {},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -291,6 +337,8 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "key_id": lambda: uuid4().hex[:16],
     "lease_id": lambda: str(uuid4()),
     "tenant_id": lambda: str(uuid4()),
+    "task_id": lambda: f"task_{uuid4().hex}",
+    "artifact_id": lambda: f"artifact_{uuid4().hex}",
     "proposerAgent": lambda: f"unknown-{uuid4().hex}",
     "requestingAgentId": lambda: f"agent_{uuid4()}",
 }

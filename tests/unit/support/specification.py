@@ -31,6 +31,7 @@ from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
 from tests.unit.support.mail_reads import put_mail
 from tests.unit.support.session_reads import put_sessions
+from tests.unit.support.task_reads import put_tasks
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -196,6 +197,8 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
     for lease in filter(None, leases):
         part[LEASES].put(lease.id, lease)
         found.append(complete[AGENTS][lease.agent_id])
+    ending = voters if keys.keys() & {"held_leases.id", "held_leases.name"} else ()
+    put_tasks(part, complete, keys, found, ending, now)
     for agent in found:
         part[AGENTS].put(agent.id, agent)
         for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():

@@ -1,0 +1,91 @@
+"""Queries of tasks: one, those of an agent, and dead letters."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select
+
+from quorate.domain.sessions.task_states import OUTWARD, Task
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.transactions import Query
+from quorate.projections.sessions import tasks as rows
+from quorate.projections.snapshots import Listing, QueryResult, Size, open_snapshot
+from quorate.projections.tables import tasks
+
+SEQUENCE_MAX = 2**63 - 1
+
+
+class TaskQueries:
+    def __init__(self, log: EventStore, clock: Callable[[], Timestamp]) -> None:
+        self._log = log
+        self._clock = clock
+        of_tenant = select(tasks).where(tasks.c.tenant == bindparam("tenant"))
+        limit = bindparam("limit", type_=tasks.c.sequence.type)
+        self._one = self._query(of_tenant.where(tasks.c.id == bindparam("id")))
+        page = (
+            of_tenant.where(tasks.c.sequence < bindparam("before"))
+            .order_by(tasks.c.sequence.desc())
+            .limit(limit)
+        )
+        of_agent = page.where(tasks.c.spawner_id == bindparam("agent_id"))
+        self._pages: dict[tuple[bool, str | None], Query] = {
+            (is_of_agent, status): self._query(
+                statement if status is None else statement.where(_is_in(status))
+            )
+            for is_of_agent, statement in ((False, page), (True, of_agent))
+            for status in (None, *OUTWARD, *OUTWARD.values())
+        }
+        self._dead = self._query(
+            of_tenant.where(rows.is_dead_letter, tasks.c.sequence > bindparam("after"))
+            .order_by(tasks.c.sequence)
+            .limit(limit)
+        )
+
+    async def one(self, tenant: str, task_id: str) -> QueryResult[Task | None]:
+        async with open_snapshot(self._log, self._clock, tenant) as snapshot:
+            found = await snapshot.rows(self._one, {"tenant": tenant, "id": task_id})
+            return snapshot.result(rows.from_row(found[0]) if found else None)
+
+    async def page(
+        self, tenant: str, agent_id: str | None, status: str | None, before: int | None, limit: int
+    ) -> QueryResult[Sequence[Task]]:
+        """Return tasks of an agent, or of all agents, the newest first.
+
+        ``status`` is a state, or one of the outward ones.
+        """
+        values: dict[str, Any] = {
+            "tenant": tenant,
+            "before": SEQUENCE_MAX if before is None else before,
+            "limit": limit,
+        }
+        if agent_id is not None:
+            values["agent_id"] = agent_id
+        async with open_snapshot(self._log, self._clock, tenant) as snapshot:
+            found = await snapshot.rows(self._pages[agent_id is not None, status], values)
+            return snapshot.result([rows.from_row(row) for row in found])
+
+    async def dead_letters(
+        self, tenant: str, after: str, limit: int, size: Size[Task]
+    ) -> QueryResult[Sequence[Task]]:
+        """Return dead letters, the oldest first; ``after`` is a sequence."""
+        async with open_snapshot(self._log, self._clock, tenant) as snapshot:
+            listing = Listing(
+                self._dead,
+                {"tenant": tenant, "after": int(after or 0)},
+                rows.from_row,
+                lambda row: row.sequence,
+            )
+            return await snapshot.page(listing, limit, size)
+
+    def _query(self, statement: Select[Any]) -> Query:
+        return Query(statement, self._log.database.dialect)
+
+
+def _is_in(status: str) -> ColumnElement[bool]:
+    """Compare with a state, or with those that an outward status stands for."""
+    states = [state for state, outward in OUTWARD.items() if status in {state, outward}]
+    if status in OUTWARD:
+        states = [state for state in states if state == status]
+    names = ", ".join(f"'{state}'" for state in states)
+    return literal_column(f"tasks.state IN ({names})")
