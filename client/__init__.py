@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import LogMismatchError as LogMismatchError
     from quorate.client.rejections import NotEligibleError as NotEligibleError
     from quorate.client.rejections import NotProposerError as NotProposerError
+    from quorate.client.rejections import OriginForbiddenError as OriginForbiddenError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
     from quorate.client.rejections import RateLimitedError as RateLimitedError
     from quorate.client.rejections import RejectedError as RejectedError
@@ -156,7 +157,7 @@ _NAMES_BY_MODULE = {
         "LogMismatchError",
         *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
         *("RateLimitedError", "RejectedError", "TenantSuspendedError"),
-        *("RoleForbiddenError", "TenantForbiddenError"),
+        *("RoleForbiddenError", "TenantForbiddenError", "OriginForbiddenError"),
     ),
     "quorate.client.results": ("Notification", "NotificationPage"),
     "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo", "VoterInfo"),

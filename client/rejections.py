@@ -91,6 +91,12 @@ class InvalidKeyError(RejectedError, UnauthorizedError):
     code = problems.Unauthorized.code
 
 
+class OriginForbiddenError(RejectedError, UnauthorizedError):
+    """A web page of another origin called the MCP endpoint. The SDK sends no origin."""
+
+    code = problems.OriginForbidden.code
+
+
 class TenantForbiddenError(RejectedError, UnauthorizedError):
     """The key belongs to another tenant."""
 

@@ -13,10 +13,10 @@ from quorate.mcp_server.profile_names import COORDINATION, PROFILE_NAMES
 A client starts this command itself. Most clients read such a configuration:
 
 \b
-  {"mcpServers": {"quorate": {
-    "command": "quorate",
-    "args": ["mcp"],
-    "env": {"QUORATE_URL": "http://127.0.0.1:8420", "QUORATE_API_KEY": "qk_..."}}}}
+{"mcpServers": {"quorate": {
+ "command": "quorate", "args": ["mcp"],
+ "env": {"QUORATE_URL": "http://127.0.0.1:8420",
+ "QUORATE_API_KEY": "qk_..."}}}}
 
 \b
 Examples:

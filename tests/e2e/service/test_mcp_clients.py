@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -11,7 +12,7 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
 from quorate.mcp_server.tools import COORDINATION_TOOLS, WAIT_SECONDS_MAX
-from tests.e2e.service.http_clients import Agent, Operator, Tenant
+from tests.e2e.service.http_clients import Agent, Operator, Tenant, connect_operator
 from tests.e2e.service.mcp_clients import (
     TRANSPORTS,
     Transport,
@@ -21,7 +22,7 @@ from tests.e2e.service.mcp_clients import (
 )
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.raw_socket import post, send_and_disconnect
-from tests.e2e.service.service_process import ServiceProcess
+from tests.e2e.service.service_process import ServiceProcess, run_service
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Client]]
 
@@ -231,6 +232,22 @@ async def test_wait_of_a_client_that_leaves_ends(
         waiting.cancel()
 
     await wait_until_waiting(operator, 0)
+
+
+async def test_stop_of_the_service_answers_a_wait(tmp_path: Path) -> None:
+    with run_service(tmp_path / "data") as service:  # Its end asserts that it stops in time.
+        async with connect_operator(service) as operator:
+            tenant = await operator.create_tenant()
+            ann = await tenant.create_agent("ann")
+            head = await tenant.head()
+            async with connect_http(service, ann.text) as client:
+                await client.list_tools()  # Else the client reads the schemas after the result.
+                waiting = asyncio.create_task(call_ok(client, "wait_for_notifications", after=head))
+                await wait_until_waiting(operator)
+
+                await asyncio.to_thread(service.stop)
+
+                assert (await waiting)["next"] == head
 
 
 # -- Keys and connections ----------------------------------------------------

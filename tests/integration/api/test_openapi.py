@@ -22,6 +22,7 @@ from quorate.contracts.problems import (
     KINDS,
     InvalidRequest,
     LogMismatch,
+    OriginForbidden,
     RateLimited,
     problem_body,
 )
@@ -135,9 +136,12 @@ def test_only_commands_accept_an_idempotency_key(endpoint: AnyOperation) -> None
 # -- Problems ----------------------------------------------------------------
 
 
+NOT_IN_OPENAPI = {OriginForbidden}  # Of MCP, which is no operation.
+
+
 def domain_errors(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     for one in kind.__subclasses__():
-        if "code" in vars(one):
+        if "code" in vars(one) and one not in NOT_IN_OPENAPI:
             yield one
         yield from domain_errors(one)
 
