@@ -155,6 +155,12 @@ NOTIFICATIONS = (
         summary="Receive reminders of missing acknowledgements",
         description="A message that requires an acknowledgement has none from the agent yet.",
     ),
+    PublishedMessage(
+        name="list_item_changed",
+        family=TO_AGENT,
+        summary="Receive changes of task lists",
+        description="A task changed in a list that the agent follows, or that it had claimed.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -19,6 +19,8 @@ from quorate.contracts.wire_models import Time, omit_null
 from quorate.domain.mail.messages import Importance
 from quorate.domain.mail.notifications import StatusName
 from quorate.domain.mail.subjects import Kind
+from quorate.domain.sessions.list_items import ReleaseReason
+from quorate.domain.sessions.list_notifications import Change
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
 
@@ -270,6 +272,27 @@ class AcknowledgementDue(MailNotificationData):
     from_address: str
 
 
+# -- Task lists --------------------------------------------------------------
+
+
+class ListItemChanged(MailNotificationData):
+    """A task of a list changed. `id` is its number in the list, `version` that after the change.
+
+    `by_agent_id` is null where the service made the change. `owner_id` and `reason` are those of a
+    claim that began or ended.
+    """
+
+    change: Change
+    list_id: str
+    id: str
+    item_id: str
+    subject: str
+    version: int
+    by_agent_id: str | None = None
+    owner_id: str | None = None
+    reason: ReleaseReason | None = None
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -314,6 +337,7 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "message_received": MessageReceived,
     "message_status": MessageStatus,
     "acknowledgement_due": AcknowledgementDue,
+    "list_item_changed": ListItemChanged,
 }
 
 

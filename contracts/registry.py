@@ -8,6 +8,7 @@ from quorate.contracts.identity import agent_settings, agents, api_keys, quotas,
 from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
+from quorate.contracts.sessions import task_lists
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     *agents.OPERATIONS,
@@ -19,6 +20,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *event_log.OPERATIONS,
     *messages.OPERATIONS,
     *mailbox.OPERATIONS,
+    *task_lists.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

@@ -30,7 +30,12 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
+from quorate.domain.sessions import list_notifications
+from quorate.domain.sessions import parameters as _parameters  # noqa: F401 - loads its errors.
+from quorate.domain.sessions.list_item_commands import LIST_ITEM_COMMANDS
+from quorate.domain.sessions.list_items import LIST_ITEMS
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.task_lists import TASK_LISTS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -54,9 +59,14 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     MAIL_ACCOUNTS,
     MAIL_THREADS,
     PRESETS,
+    TASK_LISTS,
+    LIST_ITEMS,
 )
 _RULES = NotificationRules(
-    identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES
+    identity_notifications.RULES,
+    coordination_notifications.RULES,
+    mail_notifications.RULES,
+    list_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
@@ -76,6 +86,7 @@ COMMANDS: Mapping[str, type[Any]] = {
         DeliverReceived,
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
+        *LIST_ITEM_COMMANDS,
         RecordDue,
     )
 }

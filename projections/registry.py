@@ -19,7 +19,9 @@ from quorate.projections.mail.messages import MESSAGES
 from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
+from quorate.projections.sessions.list_items import LIST_ITEMS
 from quorate.projections.sessions.presets import PRESETS
+from quorate.projections.sessions.task_lists import TASK_LISTS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -35,5 +37,7 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     MAIL_THREADS,
     MAIL_DOMAINS,
     PRESETS,
+    TASK_LISTS,
+    LIST_ITEMS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

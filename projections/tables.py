@@ -11,7 +11,9 @@ from quorate.projections.mail import deliveries as delivery_models
 from quorate.projections.mail import mailboxes, threads
 from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
+from quorate.projections.sessions import list_items as list_item_models
 from quorate.projections.sessions import presets as preset_models
+from quorate.projections.sessions import task_lists as task_list_models
 
 tenants = tenant_models.TABLE
 keys = api_keys.TABLE
@@ -26,6 +28,8 @@ deliveries = delivery_models.TABLE
 mail_accounts = mail_account_models.TABLE
 mail_threads = threads.TABLE
 presets = preset_models.TABLE
+task_lists = task_list_models.TABLE
+list_items = list_item_models.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

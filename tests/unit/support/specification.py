@@ -28,6 +28,7 @@ from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
+from tests.unit.support.list_reads import put_items_of, put_lists
 from tests.unit.support.mail_reads import put_mail
 
 NOON = instant("2026-03-01T12:00:00.000Z")
@@ -194,8 +195,11 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
     for lease in filter(None, leases):
         part[LEASES].put(lease.id, lease)
         found.append(complete[AGENTS][lease.agent_id])
+    found += put_lists(part, complete, keys, voters)
     for agent in found:
         part[AGENTS].put(agent.id, agent)
+        if agent.is_overdue(now):
+            put_items_of(part, complete, agent.id)
         for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
             part[LEASES].put(lease.id, lease)
     for name in ("held_leases.id", "held_leases.name"):
