@@ -37,6 +37,7 @@ from quorate.client.notifications import (
 from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
 from quorate.client.serialization import Response
+from quorate.client.task_lists import TaskLists
 from quorate.client.transports.failover import FailoverTransport
 from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
@@ -70,6 +71,7 @@ class Agent:
         self._feed = feed
         self._registered = registered
         self.mail = Mailbox(context, feed)
+        self.tasks = TaskLists(context, feed)
         self._heartbeats = Heartbeats(context, feed, self._register_again)
         self._heartbeat_task: asyncio.Task[None] | None = None
         feed.add_listener(context.waiters.dispatch)

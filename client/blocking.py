@@ -11,12 +11,12 @@ guarded action. The end of the block raises ``LeaseLostError`` in any case.
 After a fork, everything raises ``ForkedError`` in the child. Connect an agent there.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -25,9 +25,14 @@ from quorate.client import consensus as proposals
 from quorate.client import lease as leases
 from quorate.client import mail as mailboxes
 from quorate.client import notifications as feeds
+from quorate.client.blocking_task_lists import TaskLists
 from quorate.client.errors import LeaseLostError
 from quorate.client.held_contexts import held
 from quorate.client.loop_thread import LoopThread
+from quorate.client.sync_proxy import Method as _Method
+from quorate.client.sync_proxy import SyncProxy
+from quorate.client.sync_proxy import iterate as _iterate
+from quorate.client.sync_proxy import run as _run
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
 from quorate.contracts.operations import Operation
@@ -35,69 +40,6 @@ from quorate.contracts.operations import Operation
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class SyncProxy:
-    """Synchronous proxy for one object that lives on the loop."""
-
-    def __init__(self, loop: LoopThread, target: Any) -> None:  # noqa: ANN401 - an Agent, Lease, ...
-        self._loop = loop
-        self._target = target
-
-    def __repr__(self) -> str:
-        return f"blocking.{self._target!r}"
-
-
-class _Method(Generic[P, R, T]):
-    """Descriptor: calls the method of the target, and converts its return value."""
-
-    def __init__(
-        self, method: Callable[Concatenate[Any, P], R], convert: Callable[[LoopThread, R], T]
-    ) -> None:
-        self._method = method
-        self._convert = convert
-
-    @overload
-    def __get__(self, proxy: None, owner: type[SyncProxy]) -> Self: ...
-    @overload
-    def __get__(self, proxy: SyncProxy, owner: type[SyncProxy]) -> Callable[P, T]: ...
-    def __get__(self, proxy: SyncProxy | None, owner: type[SyncProxy]) -> Self | Callable[P, T]:
-        if proxy is None:
-            return self
-        loop, target = proxy._loop, proxy._target  # noqa: SLF001 - a part of the proxy.
-
-        @wraps(self._method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return self._convert(loop, self._method(target, *args, **kwargs))
-
-        return call
-
-
-def _run(
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> _Method[P, Coroutine[Any, Any, T], T]:
-    return _Method(method, LoopThread.run)
-
-
-def _iterate(loop: LoopThread, items: AsyncIterator[T]) -> Iterator[T]:
-    """Yield the items of an asynchronous iterator, and close it at the end."""
-
-    async def fetch_next() -> tuple[T] | None:
-        try:
-            return (await anext(items),)
-        except StopAsyncIteration:
-            return None
-
-    async def close() -> None:
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()
-
-    try:
-        while (item := loop.run(fetch_next())) is not None:
-            yield item[0]
-    finally:
-        if not loop.is_stopped:
-            loop.run(close())
 
 
 # -- Lease -------------------------------------------------------------------
@@ -361,6 +303,11 @@ class Agent(SyncProxy):
     def mail(self) -> Mailbox:
         """The mailbox of the agent."""
         return Mailbox(self._loop, self._target.mail)
+
+    @property
+    def tasks(self) -> TaskLists:
+        """The task lists that the agent shares with others."""
+        return TaskLists(self._loop, self._target.tasks)
 
     lease = _Method(agents.Agent.lease, Lease)
     request_send = _run(agents.Agent.request_send)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from quorate.client import list_rejections as _list_rejections  # noqa: F401 - more subclasses.
 from quorate.client import mail_rejections as _mail_rejections  # noqa: F401 - more subclasses.
 from quorate.client.errors import (
     ConflictError,

@@ -112,7 +112,10 @@ class ListItem:
     owner_id: str | None = None  # Of a completed item: the agent that completed it.
     owner_name: str | None = None
     blocked_by: Blockers = ()
-    is_deleted: bool = False
+
+    @property
+    def is_deleted(self) -> bool:
+        return self is DELETED_ITEM
 
     @property
     def claimant_id(self) -> str | None:
@@ -120,6 +123,17 @@ class ListItem:
         return self.owner_id if self.status == "in_progress" else None
 
 
+# Every item that was deleted: it has no row.
+DELETED_ITEM = ListItem(
+    id="",
+    list_id="",
+    number=0,
+    subject="",
+    status="pending",
+    version=0,
+    created_at=Timestamp(0),
+    updated_at=Timestamp(0),
+)
 NUMBER_DIGITS = 10
 
 
@@ -279,7 +293,7 @@ def evolve(state: ListItem | None, event: Event, at: Timestamp) -> ListItem:
         case ListItemCompleted():
             return changed(item, status="completed")
         case ListItemDeleted():
-            return changed(item, is_deleted=True)
+            return DELETED_ITEM
         case _:
             assert_never(event)
 

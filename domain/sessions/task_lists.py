@@ -71,7 +71,10 @@ class TaskList:
     next_number: int = 1
     completed: tuple[int, ...] = ()
     followers: tuple[str, ...] = ()
-    is_deleted: bool = False
+
+    @property
+    def is_deleted(self) -> bool:
+        return self is DELETED_LIST
 
     @property
     def size(self) -> int:
@@ -87,6 +90,10 @@ class TaskList:
     def blocked_by(self, number: int) -> Blockers:
         """Return the open items that an item blocks."""
         return tuple([other for other, blockers in self.open.items() if number in blockers])
+
+
+# Every list that was deleted: it has no row.
+DELETED_LIST = TaskList(id="", creator_id="", created_at=Timestamp(0), open={})
 
 
 def policy_key(list_id: str) -> str:
@@ -226,8 +233,8 @@ class ListCommand:
         access = self.restrictions.access(state, agent.id)
         return agent, access, existing_list(state, self.list_id)
 
-    def result(self, state: TenantState, _events: Sequence[Event]) -> TaskList | None:
-        return existing_list(state, self.list_id)
+    def result(self, _state: TenantState, _events: Sequence[Event]) -> None:
+        return None
 
 
 @record
@@ -311,7 +318,7 @@ def evolve(state: TaskList | None, event: Event, at: Timestamp) -> TaskList:
             return changed(state, followers=tuple(left))
         case TaskListDeleted():
             assert state is not None
-            return changed(state, is_deleted=True)
+            return DELETED_LIST
         case _:
             assert_never(event)
 

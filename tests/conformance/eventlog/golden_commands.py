@@ -29,6 +29,7 @@ from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
+from tests.conformance.eventlog.golden_lists import list_story
 from tests.conformance.eventlog.golden_mail import mail_story
 from tests.conformance.eventlog.golden_sessions import session_story
 
@@ -202,6 +203,8 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("fay", "sales")),
     *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
     *session_story(CALLER),
+    (0, _register("gil", "sales")),
+    *list_story(CALLER, AgentRef(name="gil")),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )

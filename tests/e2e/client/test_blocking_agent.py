@@ -20,7 +20,8 @@ from quorate.client import (
 )
 from quorate.client import Lease as AsyncLease
 from quorate.client import Proposal as AsyncProposal
-from quorate.client.blocking import Agent, Lease, Proposal, SyncProxy
+from quorate.client.blocking import Agent, Lease, Proposal
+from quorate.client.sync_proxy import SyncProxy
 from tests.e2e.client.agent_fleet import TRANSPORTS
 from tests.e2e.service.service_process import ServiceProcess
 

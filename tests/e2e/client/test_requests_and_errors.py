@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 import quorate.client as sdk
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.client import mail_requests, requests
+from quorate.client import list_requests, mail_requests, requests
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,
@@ -77,6 +77,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.get_mail_domain("acme"),
     requests.set_mail_domain("acme", "acme.example"),
     requests.get_quotas(),
+    list_requests.task_list(ME, "claim", id="1", expected_version=2),
 )
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 MAIL: tuple[Request[Any], ...] = (

@@ -35,6 +35,7 @@ class TenantData:
     request: str
     message: str  # From the agent to itself and to a person outside.
     thread: str
+    item: str  # A task in a list that is named like the tenant.
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -67,7 +68,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread}
+            | {self.message, self.thread, self.item}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -80,6 +81,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     request = await agent.propose(agent.id, reason=tenant.id)
     mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
     sent = (await agent.request("POST", "/email/send", mail)).json()
+    body = {"action": "create", "subject": tenant.id, "list_id": tenant.id}
+    item = (await agent.request("POST", "/v1/tools/task_list", body)).json()["task"]
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -90,6 +93,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         request=request["id"],
         message=sent["message_id"],
         thread=sent["thread_id"],
+        item=item["item_id"],
     )
 
 
@@ -122,6 +126,7 @@ FIELDS: Named = {
     "threadId": lambda side: side.thread,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
+    "id": lambda side: side.item,
 }
 SAME_AGENT = (
     {"agentId", "agentName"},
@@ -142,6 +147,7 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
+    *("listId", "description", "owner", "blockedBy", "expectedVersion", "_session_key"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -185,6 +191,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
+    "taskList": lambda side: {"action": "update", "id": side.item, "agent_id": side.agent.id},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -237,6 +244,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "tenant_id": lambda: str(uuid4()),
     "proposerAgent": lambda: f"unknown-{uuid4().hex}",
     "requestingAgentId": lambda: f"agent_{uuid4()}",
+    "id": lambda: f"item_{uuid4().hex}",
 }
 
 # Bodies that are not JSON.
