@@ -52,6 +52,7 @@ _LIMITS: Mapping[str, str] = {
     "quota_keys": "Keys per tenant; revoked keys do not count.",
     "quota_settings_bytes": "Total config size of all agents of a tenant, in bytes.",
     "quota_mailbox_bytes": "Total size of message bodies of a tenant, in bytes.",
+    "quota_session_bytes": "Total size of the sessions of a tenant, in bytes.",
     "quota_live_leases_per_agent": "Active leases per agent.",
     "quota_mailbox_bytes_per_agent": "Total size of the messages an agent keeps, in bytes.",
     "quota_events_per_day": "Events per tenant and day (UTC).",

@@ -36,6 +36,14 @@ from quorate.domain.sessions.list_item_commands import LIST_ITEM_COMMANDS
 from quorate.domain.sessions.list_items import LIST_ITEMS
 from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.sessions.task_lists import TASK_LISTS
+from quorate.domain.sessions import notifications as session_notifications
+from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.session_commands import SESSION_COMMANDS
+from quorate.domain.sessions.session_messages import SESSION_MESSAGES
+from quorate.domain.sessions.session_sending import SENDING_COMMANDS
+from quorate.domain.sessions.session_value_commands import VALUE_COMMANDS
+from quorate.domain.sessions.session_values import SESSION_VALUES
+from quorate.domain.sessions.sessions import SESSIONS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -61,12 +69,16 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     PRESETS,
     TASK_LISTS,
     LIST_ITEMS,
+    SESSIONS,
+    SESSION_MESSAGES,
+    SESSION_VALUES,
 )
 _RULES = NotificationRules(
     identity_notifications.RULES,
     coordination_notifications.RULES,
     mail_notifications.RULES,
     list_notifications.RULES,
+    session_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
@@ -87,6 +99,9 @@ COMMANDS: Mapping[str, type[Any]] = {
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
         *LIST_ITEM_COMMANDS,
+        *SESSION_COMMANDS,
+        *SENDING_COMMANDS,
+        *VALUE_COMMANDS,
         RecordDue,
     )
 }

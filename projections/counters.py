@@ -17,7 +17,7 @@ from quorate.projections.identity import agents
 from quorate.projections.metadata import ADDED, Row, Values, metadata
 from quorate.projections.repository import LookupPlan, States, TableRows, matching
 
-_ADDED_LATER = frozenset({"settings_bytes", "mailbox_bytes"})
+_ADDED_LATER = frozenset({"settings_bytes", "mailbox_bytes", "session_bytes"})
 
 COUNTS_TABLE = Table(
     "counts",

@@ -22,6 +22,9 @@ from quorate.projections.repository import ReadModel, Repository
 from quorate.projections.sessions.list_items import LIST_ITEMS
 from quorate.projections.sessions.presets import PRESETS
 from quorate.projections.sessions.task_lists import TASK_LISTS
+from quorate.projections.sessions.session_messages import SESSION_MESSAGES
+from quorate.projections.sessions.session_values import SESSION_VALUES
+from quorate.projections.sessions.sessions import SESSIONS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -39,5 +42,8 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     PRESETS,
     TASK_LISTS,
     LIST_ITEMS,
+    SESSIONS,
+    SESSION_MESSAGES,
+    SESSION_VALUES,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

@@ -52,6 +52,7 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "quota_keys": 100_000,
     "quota_settings_bytes": 10_000_000,
     "quota_mailbox_bytes": 20_000_000_000,
+    "quota_session_bytes": 20_000_000_000,
     "quota_live_leases_per_agent": 10_000,
     "quota_mailbox_bytes_per_agent": 2_000_000_000,
     "quota_events_per_day": 20_000_000,

@@ -117,6 +117,7 @@ _QUOTAS: Mapping[str, str] = {
     "open_requests": "pending proposals",
     "settings_bytes": "bytes of agent config",
     "mailbox_bytes": "bytes of messages",
+    "session_bytes": "bytes of sessions",
     "live_leases_per_agent": "active leases of one agent",
     "mailbox_bytes_per_agent": "bytes of the messages of one agent",
 }

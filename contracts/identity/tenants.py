@@ -32,6 +32,7 @@ class _Limits(BaseModel):
     keys: Limit = optional()
     settings_bytes: Limit = optional()
     mailbox_bytes: Limit = optional()
+    session_bytes: Limit = optional()
     live_leases_per_agent: Limit = optional()
     mailbox_bytes_per_agent: Limit = optional()
     events_per_day: Limit = optional()

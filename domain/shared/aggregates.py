@@ -67,11 +67,21 @@ class Effect(Generic[S]):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Followed(Generic[S]):
+    """How an event, of the same or an earlier aggregate, changes an instance of this one."""
+
+    event: type[Any]
+    id_of: Callable[[Any], str | None]
+    evolve: Callable[[S | None, Any, Timestamp], S]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Aggregate(Generic[S]):
     """The declaration of one kind of instance.
 
     * ``events``: the events that it records; ``stream`` names the stream of each of them.
     * ``effects``: how its events change other aggregates.
+    * ``follows``: how events of others, or its own, change further instances of it.
     * ``id_of``: the instance that an event belongs to, or None if it concerns none.
     * ``indexes``: unique keys besides the id; None while an instance is not listed.
     * ``part_of``: the part of an instance that an event changes, where parts are stored apart.
@@ -90,6 +100,7 @@ class Aggregate(Generic[S]):
     id_of: Callable[[Any], str | None] = lambda _event: None
     evolve: Callable[[S | None, Any, Timestamp], S] | None = None
     effects: tuple[Effect[Any], ...] = ()
+    follows: tuple[Followed[S], ...] = ()
     indexes: Mapping[str, Callable[[S], str | None]] = field(default_factory=dict)
     counters: Mapping[str, Counter[S]] = field(default_factory=dict)
     part_of: Callable[[Any], str | None] | None = None

@@ -21,7 +21,13 @@ from quorate.domain.shared.records import changed, record
 
 # The counters that aggregates declare for a tenant as a whole, and everything that is limited.
 Counted: TypeAlias = Literal[
-    "agents", "live_leases", "open_requests", "keys", "settings_bytes", "mailbox_bytes"
+    "agents",
+    "live_leases",
+    "open_requests",
+    "keys",
+    "settings_bytes",
+    "mailbox_bytes",
+    "session_bytes",
 ]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 Counts: TypeAlias = Mapping[Counted, int]
@@ -45,6 +51,7 @@ class Quotas:
     keys: int | None = None
     settings_bytes: int | None = None  # Of all agents of a tenant together.
     mailbox_bytes: int | None = None  # Of all bodies of a tenant, each once.
+    session_bytes: int | None = None  # Of all sessions, their messages and values.
     live_leases_per_agent: int | None = None
     mailbox_bytes_per_agent: int | None = None  # Of the messages that an agent received.
     events_per_day: int | None = None  # See domain/shared/daily_quotas.py.

@@ -107,6 +107,10 @@ class Schema:
         self.owned: dict[Aggregate[Any], tuple[Aggregate[Any], ...]] = {}
         for aggregate in aggregates:
             self._add(aggregate)
+        for aggregate in aggregates:
+            for one in aggregate.follows:
+                applied = _applied(aggregate, one.id_of, one.evolve)
+                self.effects[one.event] = (*self.effects[one.event], applied)
 
     def _add(self, aggregate: Aggregate[Any]) -> None:
         for event in aggregate.events:

@@ -4,37 +4,61 @@ from collections.abc import Mapping
 
 from sqlalchemy import Table
 
-from quorate.domain.sessions.list_items import ListItem
 from quorate.domain.sessions.presets import Preset
-from quorate.domain.sessions.task_lists import TaskList
+from quorate.domain.sessions.session_messages import SessionMessage
+from quorate.domain.sessions.session_values import SessionValue
+from quorate.domain.sessions.sessions import Session
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.projections.sessions import list_items, presets, task_lists
+from quorate.projections.sessions import presets, session_messages, session_values, sessions
 from tests.conformance.projections.mail_rows import Sample
 
 PRESET = Preset(id="observer", fields={"sessions": {"can_send": False}}, updated_at=Timestamp(80))
 
-LIST = TaskList(
-    id="build",
-    creator_id="agent_81",
-    created_at=Timestamp(82),
-    open={3: (1, 2), 2: ()},
-    next_number=84,
-    completed=(1,),
-    followers=("agent_83",),
+SESSION = Session(
+    id="ses_1",
+    key="session:1",
+    owner_id="agent_30",
+    created_at=Timestamp(81),
+    updated_at=Timestamp(82),
+    label="label",
+    model="model",
+    project_id="project",
+    message_count=83,
+    unread=84,
+    value_count=85,
+    version=86,
+    source_id="ses_0",
+    first_index=87,
+    history=(("ses_0", 87),),
+    branch_count=88,
+    deleted_at=Timestamp(89),
+    erased_at=Timestamp(90),
 )
-ITEM = ListItem(
-    id="item_85",
-    list_id="build",
-    number=86,
-    subject="Write",
-    status="in_progress",
-    version=87,
-    created_at=Timestamp(88),
-    updated_at=Timestamp(89),
-    description="All of it",
-    owner_id="agent_90",
-    owner_name="ann",
-    blocked_by=(1, 2),
+SESSION_MESSAGE = SessionMessage(
+    id="smsg_1",
+    session_id="ses_2",
+    index=91,
+    sequence=92,
+    role="tool",
+    part="json",
+    sha256="1" * 64,
+    bytes=93,
+    created_at=Timestamp(94),
+    from_agent_id="agent_31",
+    context_label="coordinator",
+    in_reply_to="smsg_0",
+    model="small",
+    reply_id="smsg_2",
+    read_at=Timestamp(95),
+    erased_at=Timestamp(96),
+)
+SESSION_VALUE = SessionValue(
+    id="sval_1",
+    session_id="ses_3",
+    namespace="space",
+    name="name",
+    bytes=97,
+    updated_at=Timestamp(98),
 )
 
 
@@ -46,21 +70,25 @@ def samples(tenant: str) -> Mapping[Table, Sample]:
             presets.from_row,
             {"tenant": tenant, "fields": '{"sessions":{"can_send":false}}'},
         ),
-        task_lists.TABLE: (
-            LIST,
-            task_lists.to_row,
-            task_lists.from_row,
+        sessions.TABLE: (
+            SESSION,
+            sessions.to_row,
+            sessions.from_row,
             {
                 "tenant": tenant,
-                "open": "[[3,[1,2]],[2,[]]]",
-                "completed": "[1]",
-                "followers": '["agent_83"]',
+                "details": '{"model":"model","project_id":"project","history":[["ses_0",87]]}',
             },
         ),
-        list_items.TABLE: (
-            ITEM,
-            list_items.to_row,
-            list_items.from_row,
-            {"tenant": tenant, "address": "build 0000000086", "blocked_by": "[1,2]"},
+        session_messages.TABLE: (
+            SESSION_MESSAGE,
+            session_messages.to_row,
+            session_messages.from_row,
+            {"tenant": tenant, "position": 91},
+        ),
+        session_values.TABLE: (
+            SESSION_VALUE,
+            session_values.to_row,
+            session_values.from_row,
+            {"tenant": tenant},
         ),
     }

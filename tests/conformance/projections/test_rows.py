@@ -32,7 +32,7 @@ from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.mail import domains as mail_domains
 from quorate.projections.state_store import upsert
-from tests.conformance.projections import mail_rows, session_rows
+from tests.conformance.projections import list_rows, mail_rows, session_rows
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
 TENANT = "acme"
@@ -116,6 +116,7 @@ COUNTS: Counts = {
     "keys": 27,
     "settings_bytes": 28,
     "mailbox_bytes": 36,
+    "session_bytes": 37,
 }
 HOLDING = ("agent_11", 29)
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
@@ -230,6 +231,7 @@ EXAMPLES: Mapping[Table, Row] = {
     ),
     **{table: _of_mail(*sample) for table, sample in mail_rows.samples(TENANT).items()},
     **{table: _of_mail(*sample) for table, sample in session_rows.samples(TENANT).items()},
+    **{table: _of_mail(*sample) for table, sample in list_rows.samples(TENANT).items()},
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {
@@ -310,7 +312,7 @@ async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path)
     [
         table
         for table in ALL_TABLES
-        if is_dataclass(EXAMPLES[table].state) and table is not tables.messages
+        if is_dataclass(EXAMPLES[table].state) and table not in {tables.messages, tables.sessions}
     ],
     ids=table_name,
 )

@@ -46,6 +46,7 @@ LIMITS = Quotas(
     keys=2,
     settings_bytes=60,
     mailbox_bytes=0,
+    session_bytes=0,
     live_leases_per_agent=2,
 )
 NAMES = ("ann", "bob", "cat", "dan", "eve")
@@ -87,7 +88,7 @@ def count_events(events: Sequence[TimedEvent]) -> dict[str, int]:
             case "AgentConfigured":
                 settings[event.agent_id] = encode_settings(event.settings)
     sizes = (len(agents), len(leases), len(requests), len(keys), len(b"".join(settings.values())))
-    mail = (0,)  # These commands send no messages.
+    mail = (0, 0)  # These commands send no messages.
     return dict(zip(COUNTED, (*sizes, *mail), strict=True))
 
 
