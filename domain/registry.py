@@ -31,12 +31,10 @@ from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
 from quorate.domain.sessions import list_notifications
+from quorate.domain.sessions import notifications as session_notifications
 from quorate.domain.sessions import parameters as _parameters  # noqa: F401 - loads its errors.
 from quorate.domain.sessions.list_item_commands import LIST_ITEM_COMMANDS
 from quorate.domain.sessions.list_items import LIST_ITEMS
-from quorate.domain.sessions.presets import PRESETS
-from quorate.domain.sessions.task_lists import TASK_LISTS
-from quorate.domain.sessions import notifications as session_notifications
 from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.sessions.session_commands import SESSION_COMMANDS
 from quorate.domain.sessions.session_messages import SESSION_MESSAGES
@@ -44,6 +42,10 @@ from quorate.domain.sessions.session_sending import SENDING_COMMANDS
 from quorate.domain.sessions.session_value_commands import VALUE_COMMANDS
 from quorate.domain.sessions.session_values import SESSION_VALUES
 from quorate.domain.sessions.sessions import SESSIONS
+from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
+from quorate.domain.sessions.task_lists import TASK_LISTS
+from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
+from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -72,6 +74,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
+    TASKS,
 )
 _RULES = NotificationRules(
     identity_notifications.RULES,
@@ -102,6 +105,8 @@ COMMANDS: Mapping[str, type[Any]] = {
         *SESSION_COMMANDS,
         *SENDING_COMMANDS,
         *VALUE_COMMANDS,
+        *CLAIM_COMMANDS,
+        *SPAWNING_COMMANDS,
         RecordDue,
     )
 }

@@ -21,10 +21,11 @@ from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 from quorate.projections.sessions.list_items import LIST_ITEMS
 from quorate.projections.sessions.presets import PRESETS
-from quorate.projections.sessions.task_lists import TASK_LISTS
 from quorate.projections.sessions.session_messages import SESSION_MESSAGES
 from quorate.projections.sessions.session_values import SESSION_VALUES
 from quorate.projections.sessions.sessions import SESSIONS
+from quorate.projections.sessions.task_lists import TASK_LISTS
+from quorate.projections.sessions.tasks import TASKS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
     AGENTS,
@@ -45,5 +46,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
+    TASKS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

@@ -13,10 +13,11 @@ from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
 from quorate.projections.sessions import list_items as list_item_models
 from quorate.projections.sessions import presets as preset_models
-from quorate.projections.sessions import task_lists as task_list_models
 from quorate.projections.sessions import session_messages as session_message_models
 from quorate.projections.sessions import session_values as session_value_models
 from quorate.projections.sessions import sessions as session_models
+from quorate.projections.sessions import task_lists as task_list_models
+from quorate.projections.sessions import tasks as task_models
 
 tenants = tenant_models.TABLE
 keys = api_keys.TABLE
@@ -36,6 +37,7 @@ list_items = list_item_models.TABLE
 sessions = session_models.TABLE
 session_messages = session_message_models.TABLE
 session_values = session_value_models.TABLE
+tasks = task_models.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

@@ -5,8 +5,8 @@ from alembic import op
 
 from quorate.projections.migrations.columns import text
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 FILLED = ("task_lists", "list_items")
 
 

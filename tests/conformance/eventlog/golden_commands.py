@@ -32,6 +32,7 @@ from tests.conformance.eventlog.conformance import Stage
 from tests.conformance.eventlog.golden_lists import list_story
 from tests.conformance.eventlog.golden_mail import mail_story
 from tests.conformance.eventlog.golden_sessions import session_story
+from tests.conformance.eventlog.golden_tasks import task_story
 
 # Text with several JSON encodings: quotes, control characters, non-ASCII, outside the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
@@ -205,6 +206,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     *session_story(CALLER),
     (0, _register("gil", "sales")),
     *list_story(CALLER, AgentRef(name="gil")),
+    *task_story(),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )

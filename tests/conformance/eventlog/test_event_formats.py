@@ -107,6 +107,7 @@ FROM_HINT: Mapping[Any, st.SearchStrategy[Any]] = {
         tuple
     ),
     Mapping[str, bool | str]: st.dictionaries(NAMES, st.booleans() | st.text()),
+    Mapping[str, Any]: st.dictionaries(NAMES, st.booleans() | st.text()),
 }
 
 

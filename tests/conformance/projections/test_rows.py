@@ -306,13 +306,14 @@ async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path)
     assert found == (HOLDING[0], 20)
 
 
-# Most fields of a message are in one JSON object; the tests above read them back.
+# Most fields of a message and of a task are in one JSON object; the tests above read them back.
 @pytest.mark.parametrize(
     "table",
     [
         table
         for table in ALL_TABLES
         if is_dataclass(EXAMPLES[table].state) and table not in {tables.messages, tables.sessions}
+        if is_dataclass(EXAMPLES[table].state) and table not in {tables.messages, tables.tasks}
     ],
     ids=table_name,
 )
