@@ -16,7 +16,7 @@ from quorate.application.mail import (
     sending,
 )
 from quorate.application.operations import HANDLERS, Handler
-from quorate.application.sessions import task_lists
+from quorate.application.sessions import schedules, task_lists
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS
 
@@ -24,7 +24,7 @@ from quorate.contracts.registry import OPERATIONS
 HANDLER_MODULES = (
     *(agents, leases, send_gate, consensus, agent_settings),
     *(sending, mail_inbox, reading, searching, mailbox, deliveries, receiving),
-    task_lists,
+    *(task_lists, schedules),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

@@ -161,6 +161,12 @@ NOTIFICATIONS = (
         summary="Receive changes of task lists",
         description="A task changed in a list that the agent follows, or that it had claimed.",
     ),
+    PublishedMessage(
+        name="schedule_fired",
+        family=TO_AGENT,
+        summary="Receive occurrences of schedules",
+        description="A schedule of the agent sent its turn.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -36,6 +36,7 @@ from quorate.client.notifications import (
 )
 from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
+from quorate.client.schedules import Schedules
 from quorate.client.serialization import Response
 from quorate.client.task_lists import TaskLists
 from quorate.client.transports.failover import FailoverTransport
@@ -72,6 +73,7 @@ class Agent:
         self._registered = registered
         self.mail = Mailbox(context, feed)
         self.tasks = TaskLists(context, feed)
+        self.schedules = Schedules(context)
         self._heartbeats = Heartbeats(context, feed, self._register_again)
         self._heartbeat_task: asyncio.Task[None] | None = None
         feed.add_listener(context.waiters.dispatch)

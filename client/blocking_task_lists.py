@@ -1,6 +1,6 @@
-"""Synchronous variant of ``agent.tasks`` (client/task_lists.py)."""
+"""Synchronous variants of ``agent.tasks`` and ``agent.schedules``."""
 
-from quorate.client import task_lists
+from quorate.client import schedules, task_lists
 from quorate.client.sync_proxy import Method, SyncProxy, iterate, run
 
 
@@ -22,3 +22,17 @@ class TaskLists(SyncProxy):
     follow = run(task_lists.TaskLists.follow)
     unfollow = run(task_lists.TaskLists.unfollow)
     changes = Method(task_lists.TaskLists.changes, iterate)
+
+
+class Schedules(SyncProxy):
+    """The schedules of a connected agent: ``agent.schedules``."""
+
+    _target: schedules.Schedules
+
+    create = run(schedules.Schedules.create)
+    list = run(schedules.Schedules.list)
+    get = run(schedules.Schedules.get)
+    pause = run(schedules.Schedules.pause)
+    resume = run(schedules.Schedules.resume)
+    delete = run(schedules.Schedules.delete)
+    run_now = run(schedules.Schedules.run_now)

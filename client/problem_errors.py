@@ -5,6 +5,7 @@ from typing import Any
 
 from quorate.client import list_rejections as _list_rejections  # noqa: F401 - more subclasses.
 from quorate.client import mail_rejections as _mail_rejections  # noqa: F401 - more subclasses.
+from quorate.client import schedule_rejections as _schedule_rejections  # noqa: F401 - more.
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,

@@ -293,6 +293,19 @@ class ListItemChanged(MailNotificationData):
     reason: ReleaseReason | None = None
 
 
+class ScheduleFired(MailNotificationData):
+    """An occurrence of a schedule of the agent. It sent `message_id`, or submitted `task_id`."""
+
+    schedule_id: str
+    name: str | None = None
+    occurrence_at: Time
+    next_at: Time | None = None
+    session_key: str | None = None
+    message_id: str | None = None
+    preset: str | None = None
+    task_id: str | None = None
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -338,6 +351,7 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "message_status": MessageStatus,
     "acknowledgement_due": AcknowledgementDue,
     "list_item_changed": ListItemChanged,
+    "schedule_fired": ScheduleFired,
 }
 
 

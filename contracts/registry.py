@@ -8,7 +8,7 @@ from quorate.contracts.identity import agent_settings, agents, api_keys, quotas,
 from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
-from quorate.contracts.sessions import task_lists
+from quorate.contracts.sessions import schedules, task_lists
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     *agents.OPERATIONS,
@@ -21,6 +21,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *messages.OPERATIONS,
     *mailbox.OPERATIONS,
     *task_lists.OPERATIONS,
+    *schedules.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

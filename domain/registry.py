@@ -30,12 +30,14 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
-from quorate.domain.sessions import list_notifications
+from quorate.domain.sessions import list_notifications, schedule_notifications
 from quorate.domain.sessions import notifications as session_notifications
 from quorate.domain.sessions import parameters as _parameters  # noqa: F401 - loads its errors.
 from quorate.domain.sessions.list_item_commands import LIST_ITEM_COMMANDS
 from quorate.domain.sessions.list_items import LIST_ITEMS
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.schedule_commands import SCHEDULE_COMMANDS
+from quorate.domain.sessions.schedules import SCHEDULES
 from quorate.domain.sessions.session_commands import SESSION_COMMANDS
 from quorate.domain.sessions.session_messages import SESSION_MESSAGES
 from quorate.domain.sessions.session_sending import SENDING_COMMANDS
@@ -71,6 +73,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     PRESETS,
     TASK_LISTS,
     LIST_ITEMS,
+    SCHEDULES,
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
@@ -81,6 +84,7 @@ _RULES = NotificationRules(
     coordination_notifications.RULES,
     mail_notifications.RULES,
     list_notifications.RULES,
+    schedule_notifications.RULES,
     session_notifications.RULES,
 )
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
@@ -102,6 +106,7 @@ COMMANDS: Mapping[str, type[Any]] = {
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
         *LIST_ITEM_COMMANDS,
+        *SCHEDULE_COMMANDS,
         *SESSION_COMMANDS,
         *SENDING_COMMANDS,
         *VALUE_COMMANDS,

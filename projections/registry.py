@@ -21,6 +21,7 @@ from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 from quorate.projections.sessions.list_items import LIST_ITEMS
 from quorate.projections.sessions.presets import PRESETS
+from quorate.projections.sessions.schedules import SCHEDULES
 from quorate.projections.sessions.session_messages import SESSION_MESSAGES
 from quorate.projections.sessions.session_values import SESSION_VALUES
 from quorate.projections.sessions.sessions import SESSIONS
@@ -43,6 +44,7 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     PRESETS,
     TASK_LISTS,
     LIST_ITEMS,
+    SCHEDULES,
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,

@@ -31,6 +31,7 @@ from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
 from tests.conformance.eventlog.golden_lists import list_story
 from tests.conformance.eventlog.golden_mail import mail_story
+from tests.conformance.eventlog.golden_schedules import schedule_story
 from tests.conformance.eventlog.golden_sessions import session_story
 from tests.conformance.eventlog.golden_tasks import task_story
 
@@ -207,6 +208,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("gil", "sales")),
     *list_story(CALLER, AgentRef(name="gil")),
     *task_story(),
+    *schedule_story(CALLER, "gil"),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy import Table
 
 from quorate.domain.sessions.list_items import ListItem
+from quorate.domain.sessions.schedules import Schedule
 from quorate.domain.sessions.task_lists import TaskList
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.projections.sessions import list_items, task_lists
+from quorate.projections.sessions import list_items, schedules, task_lists
 from tests.conformance.projections.mail_rows import Sample
 
 LIST = TaskList(
@@ -34,6 +35,27 @@ ITEM = ListItem(
     blocked_by=(1, 2),
 )
 
+SCHEDULE = Schedule(
+    id="sched_101",
+    agent_id="agent_102",
+    times={"every_seconds": 103},
+    part="text",
+    sha256="5c" * 32,
+    bytes=104,
+    tool_controls={"active_tools": ["write"]},
+    missed="all",
+    created_at=Timestamp(105),
+    next_at=Timestamp(106),
+    name="report",
+    preset="writer",
+    session_key="agent:ann:main",
+    preset_names=("own",),
+    paused_reason="requested",
+    last_at=Timestamp(107),
+    fired_count=108,
+    caught_up=109,
+)
+
 
 def samples(tenant: str) -> Mapping[Table, Sample]:
     return {
@@ -53,5 +75,16 @@ def samples(tenant: str) -> Mapping[Table, Sample]:
             list_items.to_row,
             list_items.from_row,
             {"tenant": tenant, "address": "build 0000000086", "blocked_by": "[1,2]"},
+        ),
+        schedules.TABLE: (
+            SCHEDULE,
+            schedules.to_row,
+            schedules.from_row,
+            {
+                "tenant": tenant,
+                "times": '{"every_seconds":103}',
+                "tool_controls": '{"active_tools":["write"]}',
+                "preset_names": '["own"]',
+            },
         ),
     }

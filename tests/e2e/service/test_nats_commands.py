@@ -154,7 +154,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
         *("sendMail", "listInbox", "listSentMail", "getMessage", "getThread", "searchMail"),
         *("starMessage", "markMessageRead", "markMessageUnread", "acknowledgeMessage"),
-        "taskList",
+        *("taskList", "schedule"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
     }
 

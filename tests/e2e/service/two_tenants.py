@@ -148,6 +148,7 @@ NON_IDENTIFYING_FIELDS = {
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
     *("listId", "description", "owner", "blockedBy", "expectedVersion", "_session_key"),
+    *("name", "schedule", "preset", "sessionKey", "missed"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -191,6 +192,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
+    "schedule": lambda side: {"action": "list", "agent_id": side.agent.id},
     "taskList": lambda side: {"action": "update", "id": side.item, "agent_id": side.agent.id},
     "requestSend": lambda side: {
         "agentId": side.agent.id,

@@ -1,4 +1,4 @@
-"""Task lists and their items."""
+"""Task lists, their items, and schedules."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,7 +7,7 @@ from quorate.projections.migrations.columns import text
 
 revision = "0019"
 down_revision = "0018"
-FILLED = ("task_lists", "list_items")
+FILLED = ("task_lists", "list_items", "schedules")
 
 
 def upgrade() -> None:
@@ -49,4 +49,36 @@ def upgrade() -> None:
         ["owner_id"],
         sqlite_where=claimed,
         postgresql_where=claimed,
+    )
+    _create_schedules()
+
+
+def _create_schedules() -> None:
+    op.create_table(
+        "schedules",
+        sa.Column("tenant", text(64), primary_key=True),
+        sa.Column("id", text(64), primary_key=True),
+        sa.Column("agent_id", text(64), nullable=False),
+        sa.Column("name", text()),
+        sa.Column("times", text(), nullable=False),
+        sa.Column("tool_controls", text(), nullable=False),
+        sa.Column("missed", text(8), nullable=False),
+        sa.Column("preset", text(64)),
+        sa.Column("session_key", text()),
+        sa.Column("preset_names", text(), nullable=False),
+        sa.Column("part", text(16), nullable=False),
+        sa.Column("sha256", text(64), nullable=False),
+        sa.Column("bytes", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("next_at", sa.BigInteger),
+        sa.Column("last_at", sa.BigInteger),
+        sa.Column("paused_reason", text(64)),
+        sa.Column("fired_count", sa.Integer, nullable=False),
+        sa.Column("caught_up", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("schedules_of_agent", "schedules", ["tenant", "agent_id", "id"])
+    due = sa.text("next_at IS NOT NULL AND paused_reason IS NULL")
+    op.create_index(
+        "schedules_due", "schedules", ["next_at"], sqlite_where=due, postgresql_where=due
     )
