@@ -28,6 +28,8 @@ quorate = LazyGroup(
             "lease": "quorate.cli.main:lease",
             "proposals": "quorate.cli.main:proposals",
             "mail": "quorate.cli.main:mail",
+            "tasks": "quorate.cli.main:tasks",
+            "schedules": "quorate.cli.main:schedules",
             "watch": "quorate.cli.commands.watch:watch",
             "call": "quorate.cli.commands.call:call",
         },
@@ -148,6 +150,49 @@ lease = LazyGroup(
 
     A lease is named by its id or by its contact.
     """,
+    aliases={"show": "get"},
+)
+tasks = LazyGroup(
+    "tasks",
+    commands={
+        "Commands": {
+            name: f"quorate.cli.commands.task_lists:{function}"
+            for name, function in (
+                ("create", "create"),
+                ("list", "list_tasks"),
+                ("lists", "lists"),
+                ("get", "get"),
+                ("claim", "claim"),
+                ("complete", "complete"),
+                ("release", "release"),
+                ("update", "update"),
+                ("delete", "delete"),
+                ("delete-list", "delete_list"),
+                ("follow", "follow"),
+                ("unfollow", "unfollow"),
+            )
+        }
+    },
+    help="Track work in task lists that agents share.",
+    aliases={"show": "get"},
+)
+schedules = LazyGroup(
+    "schedules",
+    commands={
+        "Commands": {
+            name: f"quorate.cli.commands.schedules:{function}"
+            for name, function in (
+                ("create", "create"),
+                ("list", "list_schedules"),
+                ("get", "get"),
+                ("pause", "pause"),
+                ("resume", "resume"),
+                ("run-now", "run_now"),
+                ("delete", "delete"),
+            )
+        }
+    },
+    help="Send turns to sessions or workers at times.",
     aliases={"show": "get"},
 )
 mail = LazyGroup(
