@@ -151,14 +151,18 @@ class TaskLists:
     async def unfollow(self, list_id: str = LIST_ID_DEFAULT) -> None:
         await self._ask("unfollow", list_id=list_id)
 
-    async def changes(
+    def changes(
         self, list_id: str = LIST_ID_DEFAULT, *, after: int | None = None
     ) -> AsyncGenerator[ListItemChanged | Gap, None]:
         """Follow a list, and yield each change from now on, or after the sequence ``after``.
 
         Yields a ``Gap`` in place of notifications that are no longer kept: list the tasks then.
         """
-        position = self._feed.cursor if after is None else after
+        return self._changes(list_id, self._feed.cursor if after is None else after)
+
+    async def _changes(
+        self, list_id: str, position: int
+    ) -> AsyncGenerator[ListItemChanged | Gap, None]:
         await self.follow(list_id)
         async for notification in self._feed.notifications(position):
             if notification.is_gap:
