@@ -10,6 +10,7 @@ from typing import Any, Final
 from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
+from quorate.contracts.sessions import list_examples
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -84,6 +85,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
         **mail.BODIES,
+        **list_examples.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -97,8 +99,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     **mail.QUERIES,
 }
 # Ids in a path.
-PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
-PATH_IDS |= mail.PATH_IDS
+PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID} | mail.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -136,6 +137,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
     **mail.PROBLEM_DETAILS,
+    **list_examples.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -214,6 +216,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
     **MAIL_NOTIFICATIONS,
+    **list_examples.NOTIFICATIONS,
 }
 
 # An event as the API returns it.
@@ -391,6 +394,7 @@ RESPONSES: dict[str, Any] = {
         ],
     },
     **mail.RESPONSES,
+    **list_examples.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }
