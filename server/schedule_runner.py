@@ -12,7 +12,7 @@ import structlog
 
 from quorate.application.sessions.occurrences import make_occurrence
 from quorate.domain.identity.principals import SYSTEM_ACTOR
-from quorate.domain.sessions.schedule_commands import FireSchedule, SettleSchedule
+from quorate.domain.sessions.schedule_firing import FireSchedule, SettleSchedule
 from quorate.domain.sessions.schedules import Schedule
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus

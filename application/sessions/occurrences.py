@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from quorate.domain.sessions.schedule_commands import Occurrence
+from quorate.domain.sessions.schedule_firing import Occurrence
 from quorate.domain.sessions.schedules import Schedule
 from quorate.domain.sessions.session_messages import JSON_PART, MESSAGE_ID
 from quorate.domain.sessions.tasks import TASK_PART

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 import orjson
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, and_, select
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, and_, literal_column, select
 
 from quorate.domain.identity.agents import HELD_LEASES
 from quorate.domain.sessions.list_items import CLAIMED_ITEMS, ListItem, item_address
@@ -51,7 +51,8 @@ TABLE = Table(
 
 # The tenant in queries by owner: an expression, so that no index matches it.
 _tenant_compared = TABLE.c.tenant.concat("")
-is_claimed = TABLE.c.status == "in_progress"
+# Written out: a bound value would not match the condition of the index.
+is_claimed = TABLE.c.status == literal_column("'in_progress'")
 _FIELDS = attrgetter(
     *("list_id", "number", "subject", "description", "status", "version", "owner_id", "owner_name")
 )

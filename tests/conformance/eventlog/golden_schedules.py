@@ -9,12 +9,10 @@ from quorate.domain.sessions.presets import Restrictions
 from quorate.domain.sessions.schedule_commands import (
     CreateSchedule,
     DeleteSchedule,
-    FireSchedule,
-    Occurrence,
     PauseSchedule,
     ResumeSchedule,
-    SettleSchedule,
 )
+from quorate.domain.sessions.schedule_firing import FireSchedule, Occurrence, SettleSchedule
 from quorate.domain.sessions.schedule_times import ScheduleTimes
 from quorate.domain.sessions.schedules import Missed, Schedule
 from quorate.domain.sessions.tool_controls import ToolControls
