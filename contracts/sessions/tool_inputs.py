@@ -9,7 +9,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT
-from quorate.contracts.wire_models import SnakeAgentRequest
+from quorate.contracts.wire_models import SnakeAgentRequest, SnakeQuery
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, ToolDenied
 from quorate.domain.sessions.presets import AgentRequired
@@ -66,6 +66,7 @@ def tool(
         summary=summary,
         roles=more.pop("roles", CAN_ACT),
         body=body,
+        query=SnakeQuery,
         response=response,
         errors=(*errors, ToolDenied, AgentNotFound, AgentRequired, ActingAsAnother),
         command=command,

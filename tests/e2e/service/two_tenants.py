@@ -36,6 +36,7 @@ class TenantData:
     message: str  # From the agent to itself and to a person outside.
     thread: str
     item: str  # A task in a list that is named like the tenant.
+    schedule: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
@@ -68,7 +69,7 @@ class TenantData:
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread, self.item}
+            | {self.message, self.thread, self.item, self.schedule}
             | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
         )
 
@@ -81,8 +82,14 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     request = await agent.propose(agent.id, reason=tenant.id)
     mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
     sent = (await agent.request("POST", "/email/send", mail)).json()
-    body = {"action": "create", "subject": tenant.id, "list_id": tenant.id}
+    body: Json = {"action": "create", "subject": tenant.id, "list_id": tenant.id}
     item = (await agent.request("POST", "/v1/tools/task_list", body)).json()["task"]
+    body = {
+        "action": "create",
+        "schedule": {"every_seconds": 86_400},
+        "payload": {"kind": "agentTurn", "message": tenant.id},
+    }
+    schedule = (await agent.request("POST", "/v1/tools/schedule", body)).json()["schedule"]
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
@@ -94,6 +101,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         message=sent["message_id"],
         thread=sent["thread_id"],
         item=item["item_id"],
+        schedule=schedule["id"],
     )
 
 
@@ -137,7 +145,7 @@ SAME_AGENT = (
 NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
-MAIL_IDS = {"inReplyTo", "threadId"}  # They name no agent: unknown ones are not found.
+MAIL_IDS = {"inReplyTo", "threadId", "id"}  # They name no agent: unknown ones are not found.
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
@@ -147,7 +155,7 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
-    *("listId", "description", "owner", "blockedBy", "expectedVersion", "_session_key"),
+    *("listId", "description", "owner", "blockedBy", "expectedVersion", "SessionKey"),
     *("name", "schedule", "preset", "sessionKey", "missed"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
@@ -192,7 +200,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
-    "schedule": lambda side: {"action": "list", "agent_id": side.agent.id},
+    "schedule": lambda side: {"action": "pause", "id": side.schedule, "agent_id": side.agent.id},
     "taskList": lambda side: {"action": "update", "id": side.item, "agent_id": side.agent.id},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
@@ -370,6 +378,12 @@ class EndpointResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    def without(self, value: str) -> "EndpointResponse":
+        """Return the response without a value that it repeats from its request."""
+        headers = tuple(one for one in self.headers if one[0].lower() != "content-length")
+        body = self.body.replace(value.encode(), b"*")
+        return EndpointResponse(status=self.status, headers=headers, body=body)
 
 
 def _comparable_headers(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
