@@ -18,10 +18,12 @@ from quorate.application.mail import (
 from quorate.application.operations import HANDLERS, Handler
 from quorate.application.sessions import (
     presets,
+    schedules,
     session_messages,
     session_search,
     sessions,
     spawning,
+    task_lists,
     tasks,
     tool_list,
 )
@@ -35,6 +37,7 @@ HANDLER_MODULES = (
     *(tool_list, presets),
     *(sessions, session_messages, session_sends, session_search),
     *(task_waits, spawning, tasks),
+    *(task_lists, schedules),
     *(notifications, event_log, quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.

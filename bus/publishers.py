@@ -197,6 +197,18 @@ NOTIFICATIONS = (
         summary="Receive cancelled work",
         description="A task that the agent works on was cancelled, or its time is over.",
     ),
+    PublishedMessage(
+        name="list_item_changed",
+        family=TO_AGENT,
+        summary="Receive changes of task lists",
+        description="A task changed in a list that the agent follows, or that it had claimed.",
+    ),
+    PublishedMessage(
+        name="schedule_fired",
+        family=TO_AGENT,
+        summary="Receive occurrences of schedules",
+        description="A schedule of the agent sent its turn.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -31,6 +31,8 @@ quorate = LazyGroup(
             "sessions": "quorate.cli.main:sessions",
             "spawn": "quorate.cli.main:spawn",
             "worker": "quorate.cli.commands.worker:worker",
+            "tasks": "quorate.cli.main:tasks",
+            "schedules": "quorate.cli.main:schedules",
             "watch": "quorate.cli.commands.watch:watch",
             "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
@@ -195,6 +197,49 @@ sessions = LazyGroup(
 
     A key of the tenant names the agent that acts with --agent-name.
     """,
+)
+tasks = LazyGroup(
+    "tasks",
+    commands={
+        "Commands": {
+            name: f"quorate.cli.commands.task_lists:{function}"
+            for name, function in (
+                ("create", "create"),
+                ("list", "list_tasks"),
+                ("lists", "lists"),
+                ("get", "get"),
+                ("claim", "claim"),
+                ("complete", "complete"),
+                ("release", "release"),
+                ("update", "update"),
+                ("delete", "delete"),
+                ("delete-list", "delete_list"),
+                ("follow", "follow"),
+                ("unfollow", "unfollow"),
+            )
+        }
+    },
+    help="Track work in task lists that agents share.",
+    aliases={"show": "get"},
+)
+schedules = LazyGroup(
+    "schedules",
+    commands={
+        "Commands": {
+            name: f"quorate.cli.commands.schedules:{function}"
+            for name, function in (
+                ("create", "create"),
+                ("list", "list_schedules"),
+                ("get", "get"),
+                ("pause", "pause"),
+                ("resume", "resume"),
+                ("run-now", "run_now"),
+                ("delete", "delete"),
+            )
+        }
+    },
+    help="Send turns to sessions or workers at times.",
+    aliases={"show": "get"},
 )
 mail = LazyGroup(
     "mail",

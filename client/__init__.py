@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from quorate.client.errors import UnavailableError as UnavailableError
     from quorate.client.event_reader import EventsArchivedError as EventsArchivedError
     from quorate.client.lease import Lease as Lease
+    from quorate.client.list_rejections import (
+        ListItemBlockedError as ListItemBlockedError,
+    )
+    from quorate.client.list_rejections import (
+        ListItemNotClaimableError as ListItemNotClaimableError,
+    )
+    from quorate.client.list_rejections import ListItemNotFoundError as ListItemNotFoundError
+    from quorate.client.list_rejections import VersionMismatchError as VersionMismatchError
     from quorate.client.mail import Mailbox as Mailbox
     from quorate.client.mail_errors import MailNotDeliveredError as MailNotDeliveredError
     from quorate.client.mail_errors import MailTimeoutError as MailTimeoutError
@@ -66,6 +74,8 @@ if TYPE_CHECKING:
     from quorate.client.rejections import TenantSuspendedError as TenantSuspendedError
     from quorate.client.results import Notification as Notification
     from quorate.client.results import NotificationPage as NotificationPage
+    from quorate.client.schedule_rejections import ScheduleInvalidError as ScheduleInvalidError
+    from quorate.client.schedule_rejections import ScheduleNotFoundError as ScheduleNotFoundError
     from quorate.client.spawned_tasks import SpawnedTask as SpawnedTask
     from quorate.client.spawned_tasks import SpawnedTaskError as SpawnedTaskError
     from quorate.client.task_rejections import StaleFenceError as StaleFenceError
@@ -109,10 +119,12 @@ if TYPE_CHECKING:
     from quorate.contracts.notifications import LeaseExpired as LeaseExpired
     from quorate.contracts.notifications import LeaseReleased as LeaseReleased
     from quorate.contracts.notifications import LeaseRevoked as LeaseRevoked
+    from quorate.contracts.notifications import ListItemChanged as ListItemChanged
     from quorate.contracts.notifications import MessageReceived as MessageReceived
     from quorate.contracts.notifications import MessageStatus as MessageStatus
     from quorate.contracts.notifications import NotificationData as NotificationData
     from quorate.contracts.notifications import Omitted as Omitted
+    from quorate.contracts.notifications import ScheduleFired as ScheduleFired
     from quorate.contracts.notifications import SendBlocked as SendBlocked
     from quorate.contracts.notifications import TaskCancelled as TaskCancelled
     from quorate.contracts.notifications import TaskFinished as TaskFinished
@@ -121,6 +133,8 @@ if TYPE_CHECKING:
     from quorate.contracts.notifications import TaskProgress as TaskProgress
     from quorate.contracts.notifications import UnknownNotification as UnknownNotification
     from quorate.contracts.notifications import VoteCast as VoteCast
+    from quorate.contracts.sessions.schedules import ScheduleInfo as ScheduleInfo
+    from quorate.contracts.sessions.task_lists import ListTask as ListTask
     from quorate.domain.identity.agents import AgentRef as AgentRef
 
 _NAMES_BY_MODULE = {
@@ -136,6 +150,11 @@ _NAMES_BY_MODULE = {
     ),
     "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),
+    "quorate.client.list_rejections": (
+        *("ListItemBlockedError", "ListItemNotClaimableError", "ListItemNotFoundError"),
+        "VersionMismatchError",
+    ),
+    "quorate.client.schedule_rejections": ("ScheduleInvalidError", "ScheduleNotFoundError"),
     "quorate.client.mail": ("Mailbox",),
     "quorate.client.mail_errors": (
         *("MailNotDeliveredError", "MailTimeoutError", "TaskCancelledError", "TaskFailedError"),
@@ -174,7 +193,10 @@ _NAMES_BY_MODULE = {
         *("UnknownNotification", "VoteCast"),
         *("AcknowledgementDue", "MessageReceived", "MessageStatus"),
         *("TaskCancelled", "TaskFinished", "TaskInputRequired", "TaskOffered", "TaskProgress"),
+        *("ListItemChanged", "ScheduleFired"),
     ),
+    "quorate.contracts.sessions.schedules": ("ScheduleInfo",),
+    "quorate.contracts.sessions.task_lists": ("ListTask",),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
     "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),
     "quorate.contracts.identity.quotas": ("QuotaInfo", "QuotasInfo"),

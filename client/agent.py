@@ -36,9 +36,11 @@ from quorate.client.notifications import (
 )
 from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
+from quorate.client.schedules import Schedules
 from quorate.client.serialization import Response
 from quorate.client.sessions import Sessions
 from quorate.client.spawned_tasks import Spawner
+from quorate.client.task_lists import TaskLists
 from quorate.client.transports.failover import FailoverTransport
 from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
@@ -73,6 +75,7 @@ class Agent:
         self._registered = registered
         self.mail, self.spawn = Mailbox(context, feed), Spawner(context)
         self.sessions = Sessions(context, feed)
+        self.tasks, self.schedules = TaskLists(context, feed), Schedules(context)
         self._heartbeats = Heartbeats(context, feed, self._register_again)
         self._heartbeat_task: asyncio.Task[None] | None = None
         feed.add_listener(context.waiters.dispatch)

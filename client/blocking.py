@@ -26,6 +26,7 @@ from quorate.client import lease as leases
 from quorate.client import mail as mailboxes
 from quorate.client import notifications as feeds
 from quorate.client.blocking_sessions import Sessions
+from quorate.client.blocking_task_lists import Schedules, TaskLists
 from quorate.client.errors import LeaseLostError
 from quorate.client.held_contexts import held
 from quorate.client.loop_thread import LoopThread
@@ -309,6 +310,16 @@ class Agent(SyncProxy):
     def sessions(self) -> Sessions:
         """The sessions that the agent sees."""
         return Sessions(self._loop, self._target.sessions)
+
+    @property
+    def tasks(self) -> TaskLists:
+        """The task lists that the agent shares with others."""
+        return TaskLists(self._loop, self._target.tasks)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the agent."""
+        return Schedules(self._loop, self._target.schedules)
 
     lease = _Method(agents.Agent.lease, Lease)
     request_send = _run(agents.Agent.request_send)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
+from quorate.contracts.sessions import list_examples
 from quorate.contracts.sessions import preset_examples as presets
 from quorate.contracts.sessions import session_examples as sessions
 from quorate.contracts.sessions import task_examples as tasks
@@ -90,6 +91,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         **presets.BODIES,
         **sessions.BODIES,
         **tasks.BODIES,
+        **list_examples.BODIES,
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -147,6 +149,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     **presets.PROBLEM_DETAILS,
     **sessions.PROBLEM_DETAILS,
     **tasks.PROBLEM_DETAILS,
+    **list_examples.PROBLEM_DETAILS,
 }
 
 # By notification name.
@@ -227,6 +230,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     **MAIL_NOTIFICATIONS,
     **sessions.NOTIFICATIONS,
     **tasks.NOTIFICATIONS,
+    **list_examples.NOTIFICATIONS,
 }
 
 # An event as the API returns it.
@@ -406,6 +410,7 @@ RESPONSES: dict[str, Any] = {
     **mail.RESPONSES,
     **presets.RESPONSES,
     **tasks.RESPONSES,
+    **list_examples.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

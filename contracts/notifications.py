@@ -19,6 +19,8 @@ from quorate.contracts.wire_models import Time, omit_null
 from quorate.domain.mail.messages import Importance
 from quorate.domain.mail.notifications import StatusName
 from quorate.domain.mail.subjects import Kind
+from quorate.domain.sessions.list_items import ReleaseReason
+from quorate.domain.sessions.list_notifications import Change
 from quorate.domain.sessions.session_messages import SessionRole
 from quorate.domain.sessions.task_events import InputKind
 from quorate.domain.sessions.task_states import State
@@ -350,6 +352,40 @@ class TaskCancelled(MailNotificationData):
     reason: str
 
 
+# -- Task lists --------------------------------------------------------------
+
+
+class ListItemChanged(MailNotificationData):
+    """A task of a list changed. `id` is its number in the list, `version` that after the change.
+
+    `by_agent_id` is null where the service made the change. `owner_id` and `reason` are those of a
+    claim that began or ended.
+    """
+
+    change: Change
+    list_id: str
+    id: str
+    item_id: str
+    subject: str
+    version: int
+    by_agent_id: str | None = None
+    owner_id: str | None = None
+    reason: ReleaseReason | None = None
+
+
+class ScheduleFired(MailNotificationData):
+    """An occurrence of a schedule of the agent. It sent `message_id`, or submitted `task_id`."""
+
+    schedule_id: str
+    name: str | None = None
+    occurrence_at: Time
+    next_at: Time | None = None
+    session_key: str | None = None
+    message_id: str | None = None
+    preset: str | None = None
+    task_id: str | None = None
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -401,6 +437,8 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "task_input_required": TaskInputRequired,
     "task_finished": TaskFinished,
     "task_cancelled": TaskCancelled,
+    "list_item_changed": ListItemChanged,
+    "schedule_fired": ScheduleFired,
 }
 
 

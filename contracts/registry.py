@@ -10,9 +10,11 @@ from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.sessions import (
     presets,
+    schedules,
     session_messages,
     sessions,
     spawn,
+    task_lists,
     tasks,
     tool_list,
 )
@@ -33,6 +35,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *session_messages.OPERATIONS,
     *spawn.OPERATIONS,
     *tasks.OPERATIONS,
+    *task_lists.OPERATIONS,
+    *schedules.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

@@ -30,9 +30,14 @@ from quorate.domain.mail.messages import MESSAGES
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.sending import SendMessage
 from quorate.domain.mail.threads import MAIL_THREADS
+from quorate.domain.sessions import list_notifications, schedule_notifications, task_notifications
 from quorate.domain.sessions import notifications as session_notifications
-from quorate.domain.sessions import task_notifications
+from quorate.domain.sessions import parameters as _parameters  # noqa: F401 - loads its errors.
+from quorate.domain.sessions.list_item_commands import LIST_ITEM_COMMANDS
+from quorate.domain.sessions.list_items import LIST_ITEMS
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.schedule_commands import SCHEDULE_COMMANDS
+from quorate.domain.sessions.schedules import SCHEDULES
 from quorate.domain.sessions.session_commands import SESSION_COMMANDS
 from quorate.domain.sessions.session_messages import SESSION_MESSAGES
 from quorate.domain.sessions.session_sending import SENDING_COMMANDS
@@ -40,6 +45,7 @@ from quorate.domain.sessions.session_value_commands import VALUE_COMMANDS
 from quorate.domain.sessions.session_values import SESSION_VALUES
 from quorate.domain.sessions.sessions import SESSIONS
 from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
+from quorate.domain.sessions.task_lists import TASK_LISTS
 from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
 from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.aggregates import Aggregate
@@ -65,6 +71,9 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     MAIL_ACCOUNTS,
     MAIL_THREADS,
     PRESETS,
+    TASK_LISTS,
+    LIST_ITEMS,
+    SCHEDULES,
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,
@@ -74,6 +83,8 @@ _RULES = NotificationRules(
     identity_notifications.RULES,
     coordination_notifications.RULES,
     mail_notifications.RULES,
+    list_notifications.RULES,
+    schedule_notifications.RULES,
     session_notifications.RULES,
     task_notifications.RULES,
 )
@@ -95,6 +106,8 @@ COMMANDS: Mapping[str, type[Any]] = {
         DeliverReceived,
         *MAILBOX_COMMANDS,
         *DELIVERY_COMMANDS,
+        *LIST_ITEM_COMMANDS,
+        *SCHEDULE_COMMANDS,
         *SESSION_COMMANDS,
         *SENDING_COMMANDS,
         *VALUE_COMMANDS,

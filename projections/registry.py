@@ -19,10 +19,13 @@ from quorate.projections.mail.messages import MESSAGES
 from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
+from quorate.projections.sessions.list_items import LIST_ITEMS
 from quorate.projections.sessions.presets import PRESETS
+from quorate.projections.sessions.schedules import SCHEDULES
 from quorate.projections.sessions.session_messages import SESSION_MESSAGES
 from quorate.projections.sessions.session_values import SESSION_VALUES
 from quorate.projections.sessions.sessions import SESSIONS
+from quorate.projections.sessions.task_lists import TASK_LISTS
 from quorate.projections.sessions.tasks import TASKS
 
 REPOSITORIES: Sequence[Repository[Any]] = (
@@ -39,6 +42,9 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     MAIL_THREADS,
     MAIL_DOMAINS,
     PRESETS,
+    TASK_LISTS,
+    LIST_ITEMS,
+    SCHEDULES,
     SESSIONS,
     SESSION_MESSAGES,
     SESSION_VALUES,

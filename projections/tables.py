@@ -11,10 +11,13 @@ from quorate.projections.mail import deliveries as delivery_models
 from quorate.projections.mail import mailboxes, threads
 from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
+from quorate.projections.sessions import list_items as list_item_models
 from quorate.projections.sessions import presets as preset_models
+from quorate.projections.sessions import schedules as schedule_models
 from quorate.projections.sessions import session_messages as session_message_models
 from quorate.projections.sessions import session_values as session_value_models
 from quorate.projections.sessions import sessions as session_models
+from quorate.projections.sessions import task_lists as task_list_models
 from quorate.projections.sessions import tasks as task_models
 
 tenants = tenant_models.TABLE
@@ -30,6 +33,9 @@ deliveries = delivery_models.TABLE
 mail_accounts = mail_account_models.TABLE
 mail_threads = threads.TABLE
 presets = preset_models.TABLE
+task_lists = task_list_models.TABLE
+list_items = list_item_models.TABLE
+schedules = schedule_models.TABLE
 sessions = session_models.TABLE
 session_messages = session_message_models.TABLE
 session_values = session_value_models.TABLE

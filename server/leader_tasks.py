@@ -9,6 +9,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
+from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import AgentRetention
 from quorate.server.commit_followers import CommitFollowers
@@ -16,6 +17,7 @@ from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.mail import create_mail_tasks
 from quorate.server.options import Options
+from quorate.server.schedule_runner import ScheduleRunner
 
 
 def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
@@ -34,9 +36,11 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
         *(command_bus, AgentOverviews(log), clock, new_id),
         retention_hours=options.agent_retention_hours,
     )
+    schedules = ScheduleRunner(command_bus, ScheduleQueries(log, clock), clock, new_id)
     tasks = {
         "outbox_relay": nats_service.lead,
         "deadline_scheduler": scheduler.run,
+        "schedule_runner": schedules.run,
         "agent_retention": retention.run,
         **followers.tasks,
         **create_mail_tasks(log, options, command_bus, clock, new_id, signal, registry),

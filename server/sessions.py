@@ -6,7 +6,9 @@ from quorate.application.sessions.sessions_service import SessionsService
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
+from quorate.projections.sessions.list_queries import ListQueries
 from quorate.projections.sessions.preset_queries import PresetQueries
+from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
 from quorate.projections.sessions.task_queries import TaskQueries
@@ -19,4 +21,6 @@ def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> 
         search=SessionSearch(log, clock),
         tasks=TaskQueries(log, clock),
         task_contents=ContentReader(log),
+        lists=ListQueries(log, clock),
+        schedules=ScheduleQueries(log, clock),
     )

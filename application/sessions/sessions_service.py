@@ -4,7 +4,9 @@ from quorate.domain.sessions.presets import PresetNotFound
 from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared.records import record
 from quorate.eventlog.contents import ContentReader
+from quorate.projections.sessions.list_queries import ListQueries
 from quorate.projections.sessions.preset_queries import PresetQueries
+from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
 from quorate.projections.sessions.task_queries import TaskQueries
@@ -13,6 +15,8 @@ from quorate.projections.sessions.task_queries import TaskQueries
 @record
 class SessionsService:
     presets: PresetQueries
+    lists: ListQueries
+    schedules: ScheduleQueries
     sessions: SessionQueries
     search: SessionSearch
     tasks: TaskQueries

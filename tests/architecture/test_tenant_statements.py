@@ -44,6 +44,7 @@ ACROSS_TENANTS = {
     ("leases", "deadlines.py"): "the scheduler records ends in all tenants",
     ("requests", "deadlines.py"): "the scheduler records ends in all tenants",
     ("messages", "deadlines.py"): "the scheduler erases bodies in all tenants",
+    ("list_items", "deadlines.py"): "the scheduler counts claims that end in all tenants",
     ("mail_entries", "deadlines.py"): "the scheduler records reminders in all tenants",
 }
 SHARED = {"transactions.py", "repository.py"}  # They compile statements of other modules.

@@ -19,7 +19,7 @@ PASSWORD = postgres.PASSWORD
 ROLE, ROLE_PASSWORD = "quorate_service", "a long secret"
 MEMORY = Path("/dev/shm")
 ROOM_BYTES_MIN = 2 * 1024**3  # Containers often have 64 MiB there.
-FREE_SCHEMAS_MAX = 8
+FREE_SCHEMAS_MAX = 4  # Their SQL is one argument of psql, which has 128 KiB at most.
 
 
 class PostgresServer(postgres.PostgresServer):

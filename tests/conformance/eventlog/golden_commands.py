@@ -30,7 +30,9 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
 from tests.conformance.eventlog.golden_conversations import conversation_story
+from tests.conformance.eventlog.golden_lists import list_story
 from tests.conformance.eventlog.golden_mail import mail_story
+from tests.conformance.eventlog.golden_schedules import schedule_story
 from tests.conformance.eventlog.golden_sessions import session_story
 from tests.conformance.eventlog.golden_tasks import task_story
 
@@ -204,7 +206,10 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("fay", "sales")),
     *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
     *session_story(CALLER),
+    (0, _register("gil", "sales")),
+    *list_story(CALLER, AgentRef(name="gil")),
     *task_story(),
+    *schedule_story(CALLER, "gil"),
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
     *conversation_story(CALLER, "eve", "fay", TEXT),

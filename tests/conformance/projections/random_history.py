@@ -38,6 +38,7 @@ from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
+from tests.conformance.projections.random_lists import RandomLists
 from tests.conformance.projections.random_mail import RandomMail
 from tests.conformance.projections.random_sessions import RandomSessions
 
@@ -69,6 +70,7 @@ class RandomHistory:
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._mail = RandomMail(self._random, NAMES, CONTACTS)
         self._sessions = RandomSessions(self._random, NAMES)
+        self._lists = RandomLists(self._random, NAMES)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -190,6 +192,7 @@ class RandomHistory:
             *([self._administer] * 2),
             *([self._exchange_mail] * self._mail_weight),
             *([self._use_sessions] * (self._mail_weight // 2)),
+            *([self._change_list] * 10),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
@@ -198,6 +201,9 @@ class RandomHistory:
 
     def _use_sessions(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._sessions.command(tenant, caller, ref, self._agent_ids[tenant])
+
+    def _change_list(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._lists.command(caller, ref)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""

@@ -32,7 +32,7 @@ from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.mail import domains as mail_domains
 from quorate.projections.state_store import upsert
-from tests.conformance.projections import mail_rows, session_rows
+from tests.conformance.projections import list_rows, mail_rows, session_rows
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
 TENANT = "acme"
@@ -231,6 +231,7 @@ EXAMPLES: Mapping[Table, Row] = {
     ),
     **{table: _of_mail(*sample) for table, sample in mail_rows.samples(TENANT).items()},
     **{table: _of_mail(*sample) for table, sample in session_rows.samples(TENANT).items()},
+    **{table: _of_mail(*sample) for table, sample in list_rows.samples(TENANT).items()},
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {

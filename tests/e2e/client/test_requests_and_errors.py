@@ -12,7 +12,14 @@ from starlette.routing import compile_path
 import quorate.client as sdk
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.client import mail_requests, requests, session_requests, task_requests
+from quorate.client import (
+    list_requests,
+    mail_requests,
+    requests,
+    schedule_requests,
+    session_requests,
+    task_requests,
+)
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,
@@ -26,6 +33,7 @@ from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.contracts.problems import KINDS as PROBLEMS
 from quorate.domain.identity.agents import AgentRef
+from quorate.domain.shared.errors import LimitReached
 
 ME = AgentRef(id="agent_1")
 ALL: tuple[Request[Any], ...] = (
@@ -86,6 +94,8 @@ ALL: tuple[Request[Any], ...] = (
     session_requests.delete_session(ME, "agent:me:plan", force=True),
     session_requests.branch_session(ME, "other", key="agent:me:main", fork_point=0),
     session_requests.session_state(ME, "set", "plan", key="step", value=None),
+    list_requests.task_list(ME, "claim", id="1", expected_version=2),
+    schedule_requests.schedule(ME, "get", id="sched_1"),
 )
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 MAIL: tuple[Request[Any], ...] = (
@@ -206,7 +216,7 @@ def expected_kinds() -> Iterator[tuple[str, type[RequestFailedError]]]:
         yield (
             code,
             ConflictError
-            if code in {"quota_exceeded", "daily_quota_exceeded", "rate_limit_exceeded"}
+            if issubclass(kind.error, LimitReached) or code == "rate_limit_exceeded"
             else expected.get(kind.status, RejectedError),
         )
 

@@ -6,7 +6,10 @@ from quorate.api.registry import NATS_OPERATIONS
 from quorate.contracts.operations import AnyOperation
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
-from tests.e2e.service.two_tenants import EndpointRequest, create_tenant_data
+from tests.e2e.service.tenant_data import create_tenant_data
+from tests.e2e.service.two_tenants import (
+    EndpointRequest,
+)
 
 CONTACT = "user@example.com"
 # These record nothing here: a heartbeat at once after another, and a mark that is set already.

@@ -14,14 +14,13 @@ from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json
+from tests.e2e.service.tenant_data import TenantData, create_tenant_data
 from tests.e2e.service.test_tenant_isolation import identifying_fields
 from tests.e2e.service.two_tenants import (
     SHARED_IN_BODIES,
     TENANT,
     UNKNOWN_VALUES,
     EndpointRequest,
-    TenantData,
-    create_tenant_data,
     fields,
     parameters,
 )
@@ -160,6 +159,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("spawnAgent", "spawnStatus", "spawnResult", "spawnList", "cancelSpawn"),
         *("claimTask", "renewTask", "reportProgress", "addArtifact", "requestInput"),
         *("completeTask", "failTask", "releaseTask", "answerTask", "getTask", "getArtifact"),
+        *("taskList", "schedule"),
         *("deleteMessage", "getMailAccount", "getMailPolicy", "setMailPolicy"),
         "listTools",
     }

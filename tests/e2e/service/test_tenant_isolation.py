@@ -16,6 +16,7 @@ from quorate.contracts.operations import AnyOperation
 from quorate.domain.identity.principals import ROLES, Role
 from tests.e2e.service.http_clients import Caller, Operator, Tenant, success
 from tests.e2e.service.service_process import Json
+from tests.e2e.service.tenant_data import TenantData, create_tenant_data
 from tests.e2e.service.two_tenants import (
     BODIES,
     FIELDS,
@@ -32,8 +33,6 @@ from tests.e2e.service.two_tenants import (
     UNKNOWN_VALUES,
     EndpointRequest,
     EndpointResponse,
-    TenantData,
-    create_tenant_data,
     fields,
     parameters,
 )

@@ -15,6 +15,7 @@ from quorate.domain.identity.principals import Role
 from quorate.mcp_server.resources import RESOURCES
 from quorate.mcp_server.tools import PROFILES, Tool
 from tests.e2e.service.http_clients import Caller, Operator
+from tests.e2e.service.tenant_data import TenantData, create_tenant_data
 from tests.e2e.service.two_tenants import (
     FIELDS,
     MAIL_IDS,
@@ -23,8 +24,6 @@ from tests.e2e.service.two_tenants import (
     SHARED_IN_BODIES,
     UNKNOWN_VALUES,
     EndpointRequest,
-    TenantData,
-    create_tenant_data,
     fields,
 )
 

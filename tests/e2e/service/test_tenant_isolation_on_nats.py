@@ -14,7 +14,7 @@ from quorate.bus.subjects import COMMANDS, FAMILIES, inbox_prefix
 from quorate.domain.identity.principals import Role
 from tests.e2e.service.http_clients import Operator, Tenant
 from tests.e2e.service.nats_listener import Listener, wait_until
-from tests.e2e.service.two_tenants import TenantData, create_tenant_data
+from tests.e2e.service.tenant_data import TenantData, create_tenant_data
 
 TIMEOUT_SECONDS = 2.0
 SERVE = ("--heartbeat-window-seconds", str(TIMEOUT_SECONDS))

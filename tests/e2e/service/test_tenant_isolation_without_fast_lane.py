@@ -12,7 +12,10 @@ import pytest
 from quorate.contracts.operations import AnyOperation
 from tests.e2e.service import test_tenant_isolation as with_fast_lane
 from tests.e2e.service.http_clients import Operator
-from tests.e2e.service.two_tenants import PRIVATE, TenantData, create_tenant_data
+from tests.e2e.service.tenant_data import TenantData, create_tenant_data
+from tests.e2e.service.two_tenants import (
+    PRIVATE,
+)
 
 SERVE = ("--no-fast-lane",)
 HOT = [endpoint for endpoint in PRIVATE if endpoint.hot]

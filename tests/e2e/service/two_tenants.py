@@ -14,127 +14,13 @@ from pydantic import BaseModel
 from quorate.api.routes import ENDPOINTS
 from quorate.contracts.operations import AnyOperation, json_name
 from quorate.contracts.wire_models import has_snake_case
-from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import LIMITS
 from quorate.domain.shared.records import record
 from quorate.eventlog.serialization import camel
 from tests.e2e.service import session_requests
-from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
+from tests.e2e.service.http_clients import Caller
 from tests.e2e.service.service_process import Json
-
-
-@record
-class TenantData:
-    """One tenant and its resources. Names and contacts begin with its id to be recognizable."""
-
-    tenant: Tenant
-    auditor: KeyHolder
-    mail: KeyHolder
-    agent: Agent
-    spare_key: str  # The id of an unused key.
-    lease: str
-    request: str
-    message: str  # From the agent to itself and to a person outside.
-    thread: str
-    preset: str
-    attached: str  # A message from outside with an attachment.
-    session_message: str  # In the main session of the agent.
-    task: Json  # Of the agent, claimed by itself, with a file and a question.
-    artifact: str
-    question: str
-
-    @property
-    def callers(self) -> Mapping[Role, Caller]:
-        """One caller for each role, including admin."""
-        return {
-            "admin": self.tenant.operator,
-            "tenant": self.tenant,
-            "agent": self.agent,
-            "auditor": self.auditor,
-            "mail": self.mail,
-        }
-
-    def key_of(self, role: Role) -> IssuedKey:
-        """Return the key of a role that keys of a tenant may have."""
-        holders = {
-            "tenant": self.tenant,
-            "agent": self.agent,
-            "auditor": self.auditor,
-            "mail": self.mail,
-        }
-        return holders[role].issued
-
-    @property
-    def contact(self) -> str:
-        return f"{self.tenant.id}@example.com"
-
-    @property
-    def names(self) -> frozenset[str]:
-        """All values that identify this tenant or its resources."""
-        assert self.agent.issued.agent_id is not None
-        return frozenset(
-            {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
-            | {self.message, self.thread, self.attached, self.session_message}
-            | {self.task["task_id"], self.artifact, self.question}
-            | {self.contact, self.spare_key, self.agent.issued.id, self.tenant.issued.id}
-        )
-
-
-async def create_tenant_data(operator: Operator) -> TenantData:
-    tenant = await operator.create_tenant()
-    agent = await tenant.create_agent(f"{tenant.id}-agent")
-    contact = f"{tenant.id}@example.com"
-    lease = await agent.lease(agent.id, contact, intent=tenant.id)
-    request = await agent.propose(agent.id, reason=tenant.id)
-    mail = {"to": [_address(agent, tenant), contact], "subject": tenant.id}
-    mail_server = await tenant.create_mail_server()
-    sent = (await agent.request("POST", "/email/send", mail)).json()
-    preset = f"{tenant.id}-preset"
-    await tenant.request_ok("PUT", f"/v1/presets/{preset}", {"description": tenant.id})
-    body = {"key": f"agent:{agent.name}:main", "message": tenant.id}
-    session = (await agent.request("POST", "/v1/tools/sessions_send", body)).json()
-    return TenantData(
-        tenant=tenant,
-        auditor=await tenant.create_auditor(),
-        mail=mail_server,
-        agent=agent,
-        spare_key=(await tenant.issue("auditor")).id,
-        lease=lease["id"],
-        request=request["id"],
-        message=sent["message_id"],
-        thread=sent["thread_id"],
-        preset=preset,
-        attached=await _receive_file(mail_server, _address(agent, tenant)),
-        session_message=session["message_id"],
-        **await _create_task(agent),
-    )
-
-
-async def _receive_file(mail_server: KeyHolder, address: str) -> str:
-    raw = (
-        f"From: kim@example.com\r\nTo: {address}\r\nContent-Type: text/csv; name=prices.csv\r\n"
-        "Content-Disposition: attachment\r\n\r\na,b\r\n"
-    )
-    headers = {"Content-Type": "message/rfc822"}
-    received = await mail_server.request("POST", "/email/inbound", content=raw, headers=headers)
-    return str(received.json()["message_id"])
-
-
-async def _create_task(agent: Agent) -> dict[str, Any]:
-    spawn = {"task": "report", "nonblocking": True}
-    await agent.request_ok("POST", "/v1/tools/spawn_agent", spawn)
-    claim = {"presets": ["-"], "claim_seconds": 3_600}
-    task = (await agent.request_ok("POST", "/v1/tasks/claim", claim))["task"]
-    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
-    file = {**held, "name": "a.txt", "text": "a"}
-    artifact = await agent.request_ok("POST", f"{path}/artifacts", file)
-    question = await agent.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
-    return {"task": task, "artifact": artifact["id"], "question": question["id"]}
-
-
-def _address(agent: Agent, tenant: Tenant) -> str:
-    return f"{agent.name}@{tenant.id.lower().replace('_', '-')}.agents.localhost"
-
+from tests.e2e.service.tenant_data import TenantData, address_of
 
 # -- Values of paths and fields ----------------------------------------------
 
@@ -163,8 +49,8 @@ FIELDS: Named = {
     "agentId": lambda side: side.agent.id,
     "agentName": lambda side: side.agent.name,
     "contactEmail": lambda side: side.contact,
-    "fromAddress": lambda side: _address(side.agent, side.tenant),
-    "toAddress": lambda side: _address(side.agent, side.tenant),
+    "fromAddress": lambda side: address_of(side.agent, side.tenant),
+    "toAddress": lambda side: address_of(side.agent, side.tenant),
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
     "preset": lambda side: side.preset,
@@ -172,6 +58,7 @@ FIELDS: Named = {
     **session_requests.FIELDS,
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
+    "id": lambda side: side.item,
 }
 SAME_AGENT = (
     {"agentId", "agentName"},
@@ -186,12 +73,8 @@ NAME_ASSIGNMENTS = {
 }
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
-MAIL_IDS = {
-    "inReplyTo",
-    "threadId",
-    "key",
-    "inheritAgentFrom",
-}  # They name no agent: unknown ones are not found.
+# They name no agent: unknown ones are not found.
+MAIL_IDS = {"inReplyTo", "threadId", "key", "inheritAgentFrom", "id"}
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
@@ -208,6 +91,8 @@ NON_IDENTIFYING_FIELDS = {
     *("nonblocking", "activeTools", "toolChoice", "timeoutSeconds", "SessionKey", "presets"),
     *("claimSeconds", "percent", "message", "output", "iterations", "toolCallsMade", "name"),
     *("contentType", "text", "data", "inputId", "error", "outcome"),
+    *("listId", "description", "owner", "blockedBy", "expectedVersion", "SessionKey"),
+    *("name", "schedule", "preset", "sessionKey", "missed"),
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
@@ -276,6 +161,8 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         "agent_id": side.agent.id,
     },
     "retryTask": lambda _: {},
+    "schedule": lambda side: {"action": "pause", "id": side.schedule, "agent_id": side.agent.id},
+    "taskList": lambda side: {"action": "update", "id": side.item, "agent_id": side.agent.id},
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
@@ -341,6 +228,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "artifact_id": lambda: f"artifact_{uuid4().hex}",
     "proposerAgent": lambda: f"unknown-{uuid4().hex}",
     "requestingAgentId": lambda: f"agent_{uuid4()}",
+    "id": lambda: f"item_{uuid4().hex}",
 }
 
 # Bodies that are not JSON.

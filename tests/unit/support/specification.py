@@ -29,6 +29,7 @@ from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
+from tests.unit.support.list_reads import put_items_of, put_lists
 from tests.unit.support.mail_reads import put_mail
 from tests.unit.support.session_reads import put_sessions
 from tests.unit.support.task_reads import put_tasks
@@ -199,8 +200,11 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
         found.append(complete[AGENTS][lease.agent_id])
     ending = voters if keys.keys() & {"held_leases.id", "held_leases.name"} else ()
     put_tasks(part, complete, keys, found, ending, now)
+    found += put_lists(part, complete, keys, voters)
     for agent in found:
         part[AGENTS].put(agent.id, agent)
+        if agent.is_overdue(now):
+            put_items_of(part, complete, agent.id)
         for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
             part[LEASES].put(lease.id, lease)
     for name in ("held_leases.id", "held_leases.name"):

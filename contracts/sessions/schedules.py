@@ -1,0 +1,116 @@
+"""The tool `schedule`: turns of agents that occur at times, in one tool with an `action`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from quorate.contracts.sessions.tool_inputs import SessionKey, ToolInput, tool
+from quorate.contracts.wire_models import PageLength, SnakeRequest, SnakeResponse, Time
+from quorate.domain.identity.principals import PRESET_NAME
+from quorate.domain.sessions.parameters import MissingParameter
+from quorate.domain.sessions.policies import SessionAccessDenied, SessionSendDenied
+from quorate.domain.sessions.schedule_times import ScheduleInvalid
+from quorate.domain.sessions.schedules import (
+    SCHEDULE_MESSAGE_LENGTH_MAX,
+    SCHEDULE_NAME_LENGTH_MAX,
+    Missed,
+    ScheduleAgentRemoved,
+    ScheduleNotFound,
+    ScheduleStatus,
+    TooManySchedules,
+    UnknownScheduleAction,
+)
+from quorate.domain.sessions.session_errors import SessionNotFound
+from quorate.domain.sessions.session_messages import SessionBodyTooLarge
+from quorate.domain.sessions.task_submission import SpawnPresetNotFound
+from quorate.domain.sessions.tool_controls import InvalidActiveTools, InvalidToolChoice
+from quorate.domain.shared.quotas import QuotaExceeded
+
+SCHEDULES_LISTED_MAX = 100
+
+
+class AgentTurn(SnakeRequest):
+    """What an occurrence sends: a message, and the tool controls of the run."""
+
+    kind: Annotated[str, Field(max_length=32, examples=["agentTurn"])]
+    message: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=SCHEDULE_MESSAGE_LENGTH_MAX,
+            examples=["Generate the report and send it as a document."],
+        ),
+    ]
+    active_tools: list[str] | None = None
+    tool_choice: dict[str, Any] | str | None = None
+
+
+class ScheduleInput(ToolInput):
+    """`schedule` has `cron` and `timezone`, or `every_seconds`, or `at`.
+
+    With neither `preset` nor `session_key`, the turn goes to the main session of the agent.
+    """
+
+    action: Annotated[str, Field(max_length=32, examples=["list"])] = Field(
+        description="create, list, get, pause, resume, delete or run_now."
+    )
+    id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=SCHEDULE_NAME_LENGTH_MAX)] | None = None
+    schedule: dict[str, Any] | None = None
+    payload: AgentTurn | None = None
+    preset: Annotated[str, Field(pattern=f"^{PRESET_NAME.pattern}$")] | None = None
+    session_key: SessionKey | None = None
+    missed: Missed = Field(
+        default="one", description="What happens with occurrences that an outage delayed."
+    )
+    limit: PageLength = SCHEDULES_LISTED_MAX
+    after: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="`next` of the previous page."
+    )
+
+
+class ScheduleInfo(SnakeResponse):
+    """A schedule. A `paused` one has the reason: `requested`, or the code of a problem."""
+
+    id: str
+    name: str | None
+    agent_id: str
+    schedule: dict[str, Any]
+    payload: dict[str, Any]
+    preset: str | None
+    session_key: str | None
+    missed: Missed
+    status: ScheduleStatus
+    paused_reason: str | None
+    next_at: Time | None
+    last_at: Time | None
+    fired_count: int
+    created_at: Time
+
+
+class ScheduleResult(SnakeResponse):
+    """`list` answers `schedules`, `count` and `next`; `delete` answers `deleted`."""
+
+    ok: bool
+    schedule: ScheduleInfo | None = None
+    schedules: list[ScheduleInfo] | None = None
+    count: int | None = None
+    next: str | None = None
+    deleted: Literal[True] | None = None
+
+
+SCHEDULE = tool(
+    "schedule",
+    "Schedule turns of an agent",
+    description="Each occurrence sends a message to a session, or submits a task for a preset, "
+    "once.",
+    body=ScheduleInput,
+    response=ScheduleResult,
+    errors=(
+        *(UnknownScheduleAction, MissingParameter, ScheduleInvalid, ScheduleNotFound),
+        *(TooManySchedules, ScheduleAgentRemoved, InvalidActiveTools, InvalidToolChoice),
+        *(SessionAccessDenied, SessionSendDenied, SessionNotFound, SpawnPresetNotFound),
+        *(SessionBodyTooLarge, QuotaExceeded),
+    ),
+)
+OPERATIONS = (SCHEDULE,)
