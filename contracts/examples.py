@@ -394,7 +394,7 @@ RESPONSES: dict[str, Any] = {
             },
         ],
     },
-    **mail.RESPONSES,
+    **(mail.RESPONSES | sessions.RESPONSES),
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, WithJsonSchema
+
+_TYPES = ["string", "object", "array", "number", "boolean"]
 
 
 def _check_exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value.
@@ -19,9 +21,14 @@ def _check_exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value.
     return value
 
 
-ExactJson = Annotated[Any, AfterValidator(_check_exact)]
-# A text that is not empty, or another JSON value except null.
-MessageContent = Annotated[
-    Annotated[str, Field(min_length=1)] | dict[str, Any] | list[Any] | int | float | bool,
-    AfterValidator(_check_exact),
+def _check_message(value: Any) -> Any:  # noqa: ANN401 - any JSON value.
+    if value is None or value == "":
+        raise ValueError("a text that is not empty, or another JSON value, is required")
+    return _check_exact(value)
+
+
+ExactJson = Annotated[
+    Any, AfterValidator(_check_exact), WithJsonSchema({"anyOf": [{"type": [*_TYPES, "null"]}]})
 ]
+# A text that is not empty, or another JSON value except null.
+MessageContent = Annotated[Any, AfterValidator(_check_message), WithJsonSchema({"type": _TYPES})]
