@@ -53,20 +53,24 @@ async def fill(stage: ProjectionStage) -> None:
             caller=CALLER, agent_name=name, agent_role="x", new_agent_id=f"agent_{name}"
         )
         await stage.submit(register)
-    session = {"key": "session:1", "new_session_id": "ses_1", "label": "Größe 100%"}
+    session: dict[str, Any] = {"key": "session:1", "new_session_id": "ses_1", "label": "Größe 100%"}
     await stage.submit(CreateSession(**by("ann"), **session))
     for number in range(30):
         body = content(f"m{number}", f"checkpoint number {number}")
         await stage.submit(SendToSession(**by("bob"), key="session:1", body=body))
     stage.clock.move(minutes=1)
-    branch = {"source_key": "session:1", "new_key": "session:2", "new_session_id": "ses_2"}
+    branch: dict[str, Any] = {
+        "source_key": "session:1",
+        "new_key": "session:2",
+        "new_session_id": "ses_2",
+    }
     await stage.submit(BranchSession(**by("ann"), **branch, label="b", fork_point=20))
     body = content("own", '{"a":"checkpoint"}', "json")
     await stage.submit(SendToSession(**by("ann"), key="session:2", body=body))
     stage.clock.move(minutes=1)
     body = content("other", "checkpoint of bob")
     await stage.submit(SendToSession(**by("ann"), key="agent:bob:main", body=body))
-    place = {"session_id": main_session_id(ANN), "namespace": "n", "name": "k"}
+    place: dict[str, Any] = {"session_id": main_session_id(ANN), "namespace": "n", "name": "k"}
     await stage.submit(SetSessionValue(**by("ann"), **place, body=content("v1", "[1]", "json")))
 
 

@@ -48,8 +48,8 @@ async def test_every_notification_matches_its_description(
         await bob.request("POST", "/email/send", {"to": [mailbox, unknown], "subject": "Hello"})
         body = {"key": f"agent:{ann.name}:main", "message": "Hello"}
         await bob.request("POST", "/v1/tools/sessions_send", body)
-        body = {"key": f"agent:{ann.name}:main", "mark_read": True}
-        await ann.request("POST", "/v1/tools/sessions_history", body)
+        marked = {"key": f"agent:{ann.name}:main", "mark_read": True}
+        await ann.request("POST", "/v1/tools/sessions_history", marked)
         leaver = await tenant.create_agent("leaver")
         await leaver.request("POST", "/v1/agent/deregister", {"agentId": leaver.id})
         for name in (
