@@ -411,6 +411,7 @@ RESPONSES: dict[str, Any] = {
     **presets.RESPONSES,
     **tasks.RESPONSES,
     **list_examples.RESPONSES,
+    **sessions.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

@@ -18,7 +18,7 @@ from quorate.contracts.sessions.session_messages import (
 )
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.sessions.session_errors import SessionNotOwned
-from quorate.domain.sessions.session_messages import SessionMessage
+from quorate.domain.sessions.session_messages import SessionMessage, is_unread
 from quorate.domain.sessions.session_sending import EraseSessionMessage, MarkSessionRead
 from quorate.domain.sessions.sessions import Session
 from quorate.projections.sessions.session_queries import (
@@ -51,7 +51,7 @@ async def read_history(service: Service, call: Call, caller: ToolCaller) -> Repl
         )
     session, rows = result.found
     unread, sequence = session.unread, result.sequence
-    unread_ids = [one.message.id for one in rows if _is_unread(one, session)]
+    unread_ids = [one.message.id for one in rows if is_unread(one.message, session)]
     if body.mark_read and unread_ids:
         command = MarkSessionRead(
             caller=call.principal,
@@ -77,13 +77,6 @@ async def read_history(service: Service, call: Call, caller: ToolCaller) -> Repl
     response = dump(page)
     service.read_budget.charge(call.principal, len(response))
     return Reply(body=response, sequence=sequence)
-
-
-def _is_unread(row: MessageRow, session: Session) -> bool:
-    message = row.message
-    is_of_another = message.from_agent_id != session.owner_id
-    is_unread = message.read_at is None and message.erased_at is None
-    return message.session_id == session.id and is_of_another and is_unread
 
 
 def _has_more(session: Session, body: SessionsHistoryInput, rows: Sequence[MessageRow]) -> bool:

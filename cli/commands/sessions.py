@@ -100,7 +100,8 @@ def _print(sessions: "list[SessionInfo]") -> None:
 \b
 Examples:
   quorate sessions create --agent-name outreach-agent --label Notes
-  quorate sessions create agent:outreach-agent:plan --agent-name outreach-agent
+  quorate sessions create agent:outreach-agent:plan \\
+    --agent-name outreach-agent
 """
     + EXIT_CODES
 )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ISSUE_KEYS, CAN_READ
+from quorate.contracts.sessions.json_values import MessageContent
 from quorate.contracts.sessions.sessions import Cursor, Limit, ModelName, SessionInfo
 from quorate.contracts.sessions.tool_inputs import SessionKey, ToolInput, also, tool
 from quorate.contracts.wire_models import (
@@ -39,10 +40,6 @@ MESSAGE_PATH = "/v1/sessions/messages/{session_message_id}"
 
 Index = Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
 MessageId = Annotated[str, Field(min_length=1, max_length=64)]
-# A text, or another JSON value.
-MessageContent = (
-    Annotated[str, Field(min_length=1)] | dict[str, Any] | list[Any] | int | float | bool
-)
 
 # -- Inputs ------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_READ
+from quorate.contracts.sessions.json_values import ExactJson
 from quorate.contracts.sessions.tool_inputs import SessionKey, ToolInput, tool
 from quorate.contracts.wire_models import ResponseModel, Time, optional
 from quorate.domain.identity.agents import AgentNotFound
@@ -89,7 +90,7 @@ class SessionStateInput(ToolInput):
     operation: StateOperation
     namespace: Namespace
     key: ValueKey | None = None
-    value: Any = Field(default=None, description="Any JSON value of at most 64 KiB.")
+    value: ExactJson = Field(default=None, description="Any JSON value of at most 64 KiB.")
 
 
 # -- Responses ---------------------------------------------------------------

@@ -69,10 +69,13 @@ class SessionMessageRead:
 
 @record
 class SessionMessageErased:
+    """``was_unread`` is true if the message counts as unread in its session, else absent."""
+
     message_id: str
     session_id: str
     reason: SessionErasureReason
     detail: str | None = None
+    was_unread: bool | None = None
 
 
 Event: TypeAlias = SessionMessageAppended | SessionMessageRead | SessionMessageErased
@@ -173,8 +176,26 @@ def reads_of_message(message_id: str) -> Reads:
     return (*SESSION_MESSAGES.by("id", message_id), (SESSION_OF_MESSAGE, message_id))
 
 
-def erased(message: SessionMessage, reason: SessionErasureReason) -> SessionMessageErased:
-    return SessionMessageErased(message_id=message.id, session_id=message.session_id, reason=reason)
+def is_unread(message: SessionMessage, session: Session) -> bool:
+    """Whether the owner of the session, which holds the message, has yet to read it."""
+    is_of_another = message.from_agent_id != session.owner_id
+    is_unread_yet = message.read_at is None and message.erased_at is None
+    return message.session_id == session.id and is_of_another and is_unread_yet
+
+
+def erased(
+    message: SessionMessage,
+    session: Session,
+    reason: SessionErasureReason,
+    detail: str | None = None,
+) -> SessionMessageErased:
+    return SessionMessageErased(
+        message_id=message.id,
+        session_id=message.session_id,
+        reason=reason,
+        detail=detail,
+        was_unread=is_unread(message, session) or None,
+    )
 
 
 # -- Evolve ------------------------------------------------------------------
@@ -222,7 +243,7 @@ def _appended(state: Session | None, event: SessionMessageAppended, at: Timestam
     return with_change(state, at, message_count=event.index + 1, unread=unread)
 
 
-def _read(state: Session | None, _event: SessionMessageRead, _at: Timestamp) -> Session:
+def _fewer_unread(state: Session | None, _event: object, _at: Timestamp) -> Session:
     assert state is not None
     return changed(state, unread=state.unread - 1)
 
@@ -251,7 +272,13 @@ SESSION_MESSAGES: Aggregate[SessionMessage] = Aggregate(
             event=SessionMessageRead,
             aggregate=SESSIONS,
             id_of=attrgetter("session_id"),
-            evolve=_read,
+            evolve=_fewer_unread,
+        ),
+        Effect(
+            event=SessionMessageErased,
+            aggregate=SESSIONS,
+            id_of=lambda event: event.session_id if event.was_unread else None,
+            evolve=_fewer_unread,
         ),
     ),
     follows=(Followed(event=SessionMessageAppended, id_of=attrgetter("answers"), evolve=_answer),),

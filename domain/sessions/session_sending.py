@@ -21,6 +21,7 @@ from quorate.domain.sessions.session_messages import (
     SessionRole,
     append_message,
     erased,
+    is_unread,
     reads_of_message,
 )
 from quorate.domain.sessions.session_values import SESSION_VALUES, SessionValueErased
@@ -150,18 +151,12 @@ class MarkSessionRead:
                 sender_id=message.from_agent_id,
             )
             for message in found
-            if message is not None and _is_unread(message, session)
+            if message is not None and is_unread(message, session)
         ]
 
     def result(self, state: TenantState, _events: Sequence[SessionMessageRead]) -> int:
         session = find_session(state, self.key)
         return 0 if session is None else session.unread
-
-
-def _is_unread(message: SessionMessage, session: Session) -> bool:
-    is_of_another = message.from_agent_id != session.owner_id
-    is_unread = message.read_at is None and message.erased_at is None
-    return message.session_id == session.id and is_of_another and is_unread
 
 
 @record
@@ -173,7 +168,7 @@ class EraseSessionMessage:
     detail: str | None = None
 
     def reads(self) -> Reads:
-        return SESSION_MESSAGES.by("id", self.message_id)
+        return reads_of_message(self.message_id)
 
     def decide(
         self, state: TenantState, _context: DecisionContext
@@ -183,14 +178,7 @@ class EraseSessionMessage:
             raise SessionMessageNotFound(self.message_id)
         if message.erased_at is not None:
             return []
-        return [
-            SessionMessageErased(
-                message_id=message.id,
-                session_id=message.session_id,
-                reason="requested",
-                detail=self.detail,
-            )
-        ]
+        return [erased(message, state[SESSIONS][message.session_id], "requested", self.detail)]
 
     def result(self, state: TenantState, _events: Sequence[Any]) -> SessionMessage:
         return state[SESSION_MESSAGES][self.message_id]
@@ -220,7 +208,7 @@ class EraseDeletedSession:
         values = [state[SESSION_VALUES].get(one) for one in self.value_ids]
         return [
             *[
-                erased(one, "session_deleted")
+                erased(one, session, "session_deleted")
                 for one in messages
                 if one is not None and one.session_id == session.id and one.erased_at is None
             ],

@@ -20,7 +20,7 @@ from quorate.domain.shared.timestamps import Timestamp
 VALUE_BYTES_MAX = 64 * 1_024
 VALUES_PER_SESSION_MAX = 256
 NAMESPACE_LENGTH_MAX, VALUE_KEY_LENGTH_MAX = 64, 128
-VALUE_NAME = re.compile(r"[\x21-\x7e]+")
+VALUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 VALUE_PART = "json"
 VALUE_ID = "sval_"
 # A read of the values of a namespace: its keys are the id of a session, and the namespace.

@@ -58,7 +58,7 @@ def conversation_story(
             ),
         ),
         (0, send(owner, branch, "smsg_4")),
-        (0, EraseSessionMessage(caller=caller, message_id="smsg_2", detail=text)),
+        (0, EraseSessionMessage(caller=caller, message_id="smsg_3", detail=text)),
         (1, DeleteSession(**by(owner), key=branch)),
         (0, EraseDeletedSession(session_id="ses_2", message_ids=("smsg_4",))),
         (0, EraseDeletedSession(session_id="ses_2")),

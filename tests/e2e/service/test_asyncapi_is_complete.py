@@ -47,6 +47,10 @@ async def test_every_notification_matches_its_description(
         unknown = f"unknown@{mailbox.partition('@')[2]}"
         await bob.request("POST", "/email/send", {"to": [mailbox, unknown], "subject": "Hello"})
         await _work_on_tasks(ann, bob)
+        body = {"key": f"agent:{ann.name}:main", "message": "Hello"}
+        await bob.request("POST", "/v1/tools/sessions_send", body)
+        marked = {"key": f"agent:{ann.name}:main", "mark_read": True}
+        await ann.request("POST", "/v1/tools/sessions_history", marked)
         leaver = await tenant.create_agent("leaver")
         await leaver.request("POST", "/v1/agent/deregister", {"agentId": leaver.id})
         for name in (

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from quorate.application.subscriptions import SUBSCRIPTIONS_PER_AGENT_MAX
+from tests.integration.api.asgi_client import json_request
 from tests.integration.api.in_process import InProcess, run_in_process
 from tests.integration.api.session_service import SessionAgent, create_agents
 
@@ -121,6 +122,22 @@ async def test_message_is_at_most_256_kib(agents: list[SessionAgent]) -> None:
     await ann.call("sessions_send", key=bob.main, message=largest)
     code, _ = await ann.rejection("sessions_send", key=bob.main, message=largest + "x")
     assert code == "session_body_too_large"
+
+
+@pytest.mark.parametrize(
+    "value", ["1" + "0" * 30, "-9223372036854775809", "1e999", "[" * 300 + "]" * 300]
+)
+async def test_value_that_cannot_be_stored_exactly_is_refused(
+    agents: list[SessionAgent], value: str
+) -> None:
+    ann, _, _ = agents
+    body = f'{{"key": "{ann.main}", "message": [{value}]}}'.encode()
+    request = json_request("POST", "/v1/tools/sessions_send", body, key=ann.key)
+    refused = await ann.service.ask(request)
+    assert (refused.status, refused.json["code"]) == (422, "invalid_request")
+    state = f'{{"operation": "set", "namespace": "n", "key": "k", "value": {value}}}'.encode()
+    request = json_request("POST", "/v1/tools/session_state", state, key=ann.key)
+    assert (await ann.service.ask(request)).json["code"] == "invalid_request"
 
 
 # -- Replies -------------------------------------------------------------------

@@ -244,6 +244,9 @@ def test_erased_message_stays_and_is_erased_once() -> None:
     run(scenario, send("ann", BOB, "m0"))
     erase = EraseSessionMessage(caller=key_of("ann"), message_id="m0")
     assert len(run(scenario, erase).decided) == 1
+    session = find_session(scenario.tenant_state, BOB)
+    assert session is not None
+    assert session.unread == 0
     assert run(scenario, erase).decided == ()
     run(scenario, send("bob", BOB, "m1", to="m0"))
     message = scenario.tenant_state[SESSION_MESSAGES]["m0"]
