@@ -84,8 +84,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "rotateKey": {"overlapSeconds": 3_600},
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
-        **mail.BODIES,
-        **tasks.BODIES,
+        **(mail.BODIES | tasks.BODIES),
         "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
@@ -96,8 +95,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     "listConsensus": {"status": "pending"},
     "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
     "streamNotifications": {"agentName": _NAME},
-    **mail.QUERIES,
-    **tasks.QUERIES,
+    **(mail.QUERIES | tasks.QUERIES),
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
@@ -138,8 +136,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
-    **mail.PROBLEM_DETAILS,
-    **tasks.PROBLEM_DETAILS,
+    **(mail.PROBLEM_DETAILS | tasks.PROBLEM_DETAILS),
 }
 
 # By notification name.
@@ -217,8 +214,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
-    **MAIL_NOTIFICATIONS,
-    **tasks.NOTIFICATIONS,
+    **(MAIL_NOTIFICATIONS | tasks.NOTIFICATIONS),
 }
 
 # An event as the API returns it.
@@ -395,8 +391,7 @@ RESPONSES: dict[str, Any] = {
             },
         ],
     },
-    **mail.RESPONSES,
-    **tasks.RESPONSES,
+    **(mail.RESPONSES | tasks.RESPONSES),
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

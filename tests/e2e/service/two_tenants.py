@@ -20,6 +20,7 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.serialization import camel
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.e2e.service.service_process import Json
+from tests.e2e.service.task_bodies import TASK_BODIES, create_task
 
 
 @record
@@ -35,7 +36,7 @@ class TenantData:
     request: str
     message: str  # From the agent to itself and to a person outside.
     thread: str
-    task: Json  # Of the agent, claimed by itself, with a file and a question.
+    task: Json  # The agent submitted and claimed it; it has a file and a question.
     artifact: str
     question: str
 
@@ -93,20 +94,8 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         request=request["id"],
         message=sent["message_id"],
         thread=sent["thread_id"],
-        **await _create_task(agent),
+        **await create_task(agent),
     )
-
-
-async def _create_task(agent: Agent) -> dict[str, Any]:
-    spawn = {"task": "report", "nonblocking": True}
-    await agent.request_ok("POST", "/v1/tools/spawn_agent", spawn)
-    claim = {"presets": ["-"], "claim_seconds": 3_600}
-    task = (await agent.request_ok("POST", "/v1/tasks/claim", claim))["task"]
-    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
-    file = {**held, "name": "a.txt", "text": "a"}
-    artifact = await agent.request_ok("POST", f"{path}/artifacts", file)
-    question = await agent.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
-    return {"task": task, "artifact": artifact["id"], "question": question["id"]}
 
 
 def _address(agent: Agent, tenant: Tenant) -> str:
@@ -171,10 +160,6 @@ TENANT = "tenantId"  # Covered by separate tests.
 OK = 200
 
 
-def _held(side: TenantData) -> Json:
-    return {"fence": side.task["fence"], "agent_id": side.agent.id}
-
-
 BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
     "cancelConsensus": lambda side: {"agentId": side.agent.id, "reason": "reason"},
@@ -212,24 +197,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
-    "spawnAgent": lambda side: {"task": "t", "nonblocking": True, "agent_id": side.agent.id},
-    "spawnList": lambda side: {"agent_id": side.agent.id},
-    **dict.fromkeys(
-        ("spawnStatus", "spawnResult", "cancelSpawn"),
-        lambda side: {"task_id": side.task["task_id"], "agent_id": side.agent.id},
-    ),
-    "claimTask": lambda side: {"presets": ["-"], "agent_id": side.agent.id},
-    "addArtifact": lambda side: {**_held(side), "name": "b.txt", "text": "b"},
-    "requestInput": lambda side: {**_held(side), "text": "which?"},
-    "completeTask": lambda side: {**_held(side), "text": "done"},
-    "failTask": lambda side: {**_held(side), "error": "no"},
-    **dict.fromkeys(("renewTask", "reportProgress", "releaseTask"), _held),
-    "answerTask": lambda side: {
-        "input_id": side.question,
-        "text": "this one",
-        "agent_id": side.agent.id,
-    },
-    "retryTask": lambda _: {},
+    **TASK_BODIES,
     "requestSend": lambda side: {
         "agentId": side.agent.id,
         "contactEmail": side.contact,
