@@ -13,7 +13,7 @@ from quorate.client import task_requests
 from quorate.client.agent_context import AgentContext
 from quorate.client.errors import QuorateError
 from quorate.contracts.sessions.spawn import CancelInfo
-from quorate.contracts.sessions.tasks import TaskInfo
+from quorate.contracts.sessions.task_models import TaskInfo
 
 WAIT_SECONDS = 25.0  # Of one request that waits for a change.
 

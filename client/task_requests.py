@@ -22,6 +22,12 @@ from quorate.contracts.sessions.spawn import (
     SpawnListInput,
     TaskIdInput,
 )
+from quorate.contracts.sessions.task_models import (
+    ArtifactBody,
+    ClaimInfo,
+    TaskInfo,
+    TaskStateInfo,
+)
 from quorate.contracts.sessions.tasks import (
     ADD_ARTIFACT,
     ANSWER_TASK,
@@ -37,10 +43,8 @@ from quorate.contracts.sessions.tasks import (
     REQUEST_INPUT,
     RETRY_TASK,
     AnswerBody,
-    ArtifactBody,
     ArtifactRequest,
     ClaimBody,
-    ClaimInfo,
     CompleteBody,
     DeadTasksQuery,
     FailBody,
@@ -48,9 +52,7 @@ from quorate.contracts.sessions.tasks import (
     InputBody,
     ProgressBody,
     RenewBody,
-    TaskInfo,
     TaskQuery,
-    TaskStateInfo,
 )
 from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, SnakeAgentQuery, unchecked
 from quorate.domain.identity.agents import AgentRef

@@ -22,7 +22,7 @@ from quorate.client.background_tasks import logger
 from quorate.client.errors import QuorateError, RequestFailedError
 from quorate.client.rejections import RejectedError
 from quorate.contracts.notifications import TaskCancelled
-from quorate.contracts.sessions.tasks import ClaimedTask
+from quorate.contracts.sessions.task_models import ClaimedTask
 from quorate.domain.sessions.task_claims import CLAIM_SECONDS_DEFAULT, ERROR_LENGTH_MAX
 from quorate.domain.sessions.task_events import UNNAMED, InputKind
 

@@ -21,7 +21,7 @@ from quorate.cli.output.errors import CONFLICT, EXIT_CODES, Failure
 from quorate.cli.parameter_types import Duration, IntegerRange
 
 if TYPE_CHECKING:
-    from quorate.contracts.sessions.tasks import TaskInfo
+    from quorate.contracts.sessions.task_models import TaskInfo
     from quorate.domain.identity.agents import AgentRef
 
 WAIT_SECONDS_MAX = 7 * 86_400.0
@@ -31,8 +31,9 @@ STATUSES = ("running", "completed", "failed", "cancelled")
 EXAMPLES = """
 \b
 Examples:
-  task=$(quorate spawn run "Add 2 and 3" --agent-name lead --no-wait --quiet)
-  quorate spawn result "$task" --agent-name lead --wait 30s
+  task=$(quorate spawn run "Add 2 and 3" --agent-name outreach-agent \\
+    --no-wait --quiet)
+  quorate spawn status "$task" --agent-name outreach-agent
 """
 
 
@@ -224,7 +225,7 @@ def cancel(
     task_id: str,
     as_json: bool,
 ) -> None:
-    """Cancel TASK; its worker is told to stop."""
+    """Cancel TASK; its worker gets a notification."""
     from quorate.client import task_requests
 
     service = resolve_target(sources)

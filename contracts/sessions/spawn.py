@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.sessions.tasks import TASK_BYTES_MAX, TaskInfo
+from quorate.contracts.sessions.task_models import TaskInfo
+from quorate.contracts.sessions.tasks import TASK_BYTES_MAX
 from quorate.contracts.sessions.tool_inputs import ToolInput, tool
 from quorate.contracts.wire_models import Sequence, SnakeResponse, Time
 from quorate.domain.identity.agents import AgentInactive
@@ -151,7 +152,7 @@ SPAWN_LIST = tool(
 CANCEL_SPAWN = tool(
     "cancel_spawn",
     "Cancel a task",
-    description="The worker is told to stop, and a result that comes later is refused.",
+    description="The worker gets a notification, and a result that comes later is refused.",
     body=TaskIdInput,
     response=CancelInfo,
     errors=_OF_TASK,

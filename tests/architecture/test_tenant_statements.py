@@ -46,6 +46,7 @@ ACROSS_TENANTS = {
     ("messages", "deadlines.py"): "the scheduler erases bodies in all tenants",
     ("list_items", "deadlines.py"): "the scheduler counts claims that end in all tenants",
     ("mail_entries", "deadlines.py"): "the scheduler records reminders in all tenants",
+    ("tasks", "deadlines.py"): "the scheduler records ends in all tenants",
 }
 SHARED = {"transactions.py", "repository.py"}  # They compile statements of other modules.
 # A tenant column in SQL that is written out, to choose an index.

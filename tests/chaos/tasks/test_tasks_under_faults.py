@@ -70,7 +70,7 @@ class Workers:
         )
 
     def disturb(self) -> None:
-        """Kill one, or stop one for longer than its claims; it goes on later."""
+        """Kill one, or stop one for longer than its claims; it continues later."""
         index = RANDOM.randrange(len(self._processes))
         process = self._processes[index]
         if RANDOM.random() < 0.5:

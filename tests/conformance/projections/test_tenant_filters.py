@@ -37,6 +37,7 @@ ACROSS_TENANTS = {
     "overdue.mail_entry": "the deadline scheduler works for all tenants",
     "overdue.lease": "the deadline scheduler works for all tenants",
     "overdue.consensus": "the deadline scheduler works for all tenants",
+    "overdue.task": "the deadline scheduler works for all tenants",
 }
 
 

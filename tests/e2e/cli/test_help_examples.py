@@ -30,7 +30,8 @@ SCRIPT_SECONDS_MAX = 60.0
 WIDTH = 80
 DEMO_SECONDS = "5"  # For examples without --seconds.
 # tests/e2e/service/test_external_nats.py covers what its examples start.
-TESTED_ELSEWHERE = {("nats-config",)}
+# tests/e2e/cli/test_spawn_and_worker.py covers workers, which do not end.
+TESTED_ELSEWHERE = {("nats-config",), ("worker",)}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
 NOT_RUN = ("Exit codes",)
 POSTGRES = "postgresql+asyncpg://owner@host/quorate"

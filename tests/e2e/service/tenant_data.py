@@ -1,12 +1,12 @@
 """One tenant with a resource of each kind, for the tests of isolation."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.e2e.service.service_process import Json
+from tests.e2e.service.task_bodies import create_task
 
 
 @record
@@ -103,7 +103,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
         preset=preset,
         attached=await _receive_file(mail_server, address_of(agent, tenant)),
         session_message=session["message_id"],
-        **await _create_task(agent),
+        **await create_task(agent),
         item=item["item_id"],
         schedule=schedule["id"],
     )
@@ -117,18 +117,6 @@ async def _receive_file(mail_server: KeyHolder, address: str) -> str:
     headers = {"Content-Type": "message/rfc822"}
     received = await mail_server.request("POST", "/email/inbound", content=raw, headers=headers)
     return str(received.json()["message_id"])
-
-
-async def _create_task(agent: Agent) -> dict[str, Any]:
-    spawn = {"task": "report", "nonblocking": True}
-    await agent.request_ok("POST", "/v1/tools/spawn_agent", spawn)
-    claim = {"presets": ["-"], "claim_seconds": 3_600}
-    task = (await agent.request_ok("POST", "/v1/tasks/claim", claim))["task"]
-    path, held = f"/v1/tasks/{task['task_id']}", {"fence": task["fence"]}
-    file = {**held, "name": "a.txt", "text": "a"}
-    artifact = await agent.request_ok("POST", f"{path}/artifacts", file)
-    question = await agent.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
-    return {"task": task, "artifact": artifact["id"], "question": question["id"]}
 
 
 def address_of(agent: Agent, tenant: Tenant) -> str:

@@ -20,6 +20,7 @@ from quorate.eventlog.serialization import camel
 from tests.e2e.service import session_requests
 from tests.e2e.service.http_clients import Caller
 from tests.e2e.service.service_process import Json
+from tests.e2e.service.task_bodies import TASK_BODIES
 from tests.e2e.service.tenant_data import TenantData, address_of
 
 # -- Values of paths and fields ----------------------------------------------
@@ -100,10 +101,6 @@ TENANT = "tenantId"  # Covered by separate tests.
 OK = 200
 
 
-def _held(side: TenantData) -> Json:
-    return {"fence": side.task["fence"], "agent_id": side.agent.id}
-
-
 BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
     "cancelConsensus": lambda side: {"agentId": side.agent.id, "reason": "reason"},
@@ -143,24 +140,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "setMailTier": lambda _: {"tier": "trusted"},
     "setMailDomain": lambda _: {"mailDomain": None},
     **session_requests.BODIES,
-    "spawnAgent": lambda side: {"task": "t", "nonblocking": True, "agent_id": side.agent.id},
-    "spawnList": lambda side: {"agent_id": side.agent.id},
-    **dict.fromkeys(
-        ("spawnStatus", "spawnResult", "cancelSpawn"),
-        lambda side: {"task_id": side.task["task_id"], "agent_id": side.agent.id},
-    ),
-    "claimTask": lambda side: {"presets": ["-"], "agent_id": side.agent.id},
-    "addArtifact": lambda side: {**_held(side), "name": "b.txt", "text": "b"},
-    "requestInput": lambda side: {**_held(side), "text": "which?"},
-    "completeTask": lambda side: {**_held(side), "text": "done"},
-    "failTask": lambda side: {**_held(side), "error": "no"},
-    **dict.fromkeys(("renewTask", "reportProgress", "releaseTask"), _held),
-    "answerTask": lambda side: {
-        "input_id": side.question,
-        "text": "this one",
-        "agent_id": side.agent.id,
-    },
-    "retryTask": lambda _: {},
+    **TASK_BODIES,
     "schedule": lambda side: {"action": "pause", "id": side.schedule, "agent_id": side.agent.id},
     "taskList": lambda side: {"action": "update", "id": side.item, "agent_id": side.agent.id},
     "requestSend": lambda side: {
