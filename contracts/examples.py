@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from quorate.contracts.mail import examples as mail
 from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
+from quorate.contracts.notification_examples import HOLDER, NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 from quorate.contracts.sessions import list_examples
 from quorate.contracts.sessions import preset_examples as presets
@@ -112,31 +113,15 @@ PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS | tasks.PATH_ID
 
 # -- Problems, notifications and the log ---------------------------------------------
 
-_HOLDER: dict[str, Any] = {
-    "agentId": "agent_f6e5d4c3b2a1",
-    "agentName": "other-agent",
-    "expiresAt": "2026-03-01T12:30:00.000Z",
-}
-_CONTACT: dict[str, Any] = {
-    "contactKey": "user@example.com",
-    "contactEmail": "user@example.com",
-}
-_PROPOSAL: dict[str, Any] = {
-    "requestId": _CONSENSUS_ID,
-    "agentId": _AGENT,
-    "action": "pause outreach",
-    "contactEmail": "ceo@bigcorp.com",
-}
-
 # By problem code: the members in addition to those of all problems.
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
-    "acting_as_another": {"agentId": _HOLDER["agentId"]},
+    "acting_as_another": {"agentId": HOLDER["agentId"]},
     "agent_inactive": {"agentId": _AGENT, "lastHeartbeat": _NOON},
     "agent_active": {"agentId": _AGENT, "activeUntil": "2026-03-01T12:05:00.000Z"},
     "agent_has_keys": {"agentId": _AGENT},
     "not_proposer": {"agentId": "agent_f6e5d4c3b2a1"},
     "already_voted": {"vote": "approve"},
-    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER, "willNotify": True},
+    "lease_conflict": {"conflict": True, "leaseHolder": HOLDER, "willNotify": True},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
     "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},
@@ -154,79 +139,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
 
 # By notification name.
 NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
-    "lease_conflict": {
-        "leaseId": _LEASE_ID,
-        **_CONTACT,
-        "agentId": _AGENT,
-        "agentName": _NAME,
-        "intent": "outbound_sales",
-        "conflict": True,
-        "leaseHolder": _HOLDER,
-    },
-    "lease_available": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _HOLDER["agentId"]},
-    "lease_released": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT},
-    "lease_expired": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT, "expiresAt": _NOON},
-    "lease_revoked": {
-        "leaseId": _LEASE_ID,
-        **_CONTACT,
-        "agentId": _AGENT,
-        "reason": "agent_inactive",
-    },
-    "send_blocked": {
-        "sendId": "0b8f5f0e-3f5b-4c0e-9d7a-5b7e4d1c2a90",
-        **_CONTACT,
-        "agentId": _AGENT,
-        "agentName": _NAME,
-        "reason": "lease_conflict",
-        "conflict": True,
-        "leaseHolder": _HOLDER,
-    },
-    "agent_registered": {
-        "agentId": _AGENT,
-        "agentName": _NAME,
-        "agentRole": "outbound",
-        "incarnation": 1,
-        "activeUntil": "2026-03-01T12:05:00.000Z",
-        "heartbeatWindowMs": 300_000,
-    },
-    "agent_deregistered": {
-        "agentId": _AGENT,
-        "agentName": _NAME,
-        "reason": "requested",
-        "activeUntil": _NOON,
-    },
-    "agent_lapsed": {
-        "agentId": _AGENT,
-        "agentName": _NAME,
-        "lastHeartbeat": "2026-03-01T11:55:00.000Z",
-        "activeUntil": _NOON,
-    },
-    "consensus_requested": {
-        **_PROPOSAL,
-        "contactKey": "ceo@bigcorp.com",
-        "reason": "Fatigue scores are high",
-        "timeoutAt": "2026-03-01T12:05:00.000Z",
-        "electorate": "live",
-        "proposerVotes": True,
-        "eligible": 3,
-        "minimum": 0,
-    },
-    "vote_cast": {
-        "voteId": "e7f3a1b2-8c4d-4e6f-b123-7d8e9f0a1b2c",
-        "requestId": _CONSENSUS_ID,
-        "agentId": "agent_f6e5d4c3b2a1",
-        "vote": "approve",
-        "reason": "Agreed, signals look bad",
-    },
-    "consensus_decided": {
-        **_PROPOSAL,
-        "status": "approved",
-        "approvals": 2,
-        "rejections": 0,
-        "electorateSize": 3,
-    },
-    "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
-    "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
+    **NOTIFICATIONS,
     **MAIL_NOTIFICATIONS,
     **sessions.NOTIFICATIONS,
     **tasks.NOTIFICATIONS,
@@ -359,7 +272,7 @@ RESPONSES: dict[str, Any] = {
         "contactEmail": "user@example.com",
         "status": "blocked",
         "reason": "lease_conflict",
-        "leaseHolder": _HOLDER,
+        "leaseHolder": HOLDER,
     },
     "requestConsensus": _CONSENSUS_RESPONSE,
     "getConsensus": _CONSENSUS_RESPONSE,
