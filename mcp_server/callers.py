@@ -1,6 +1,6 @@
 """Port: how a tool reaches its operation. The service and the SDK each have an adapter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from quorate.domain.shared.records import record
@@ -31,5 +31,5 @@ class Caller(Protocol):
         A rejected or failed call is a Failure, not an exception.
         """
 
-    def may_call(self, tool: Tool) -> bool:
-        """Whether to offer the tool. A call is checked in any case."""
+    async def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return the tools that the key may use. A call is checked in any case."""

@@ -87,7 +87,7 @@ class _Handlers:
         self, ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         caller = self._caller_of(ctx)
-        tools = [one for one in self._profile.tools if caller.may_call(one)]
+        tools = await caller.offered(self._profile.tools)
         return types.ListToolsResult(tools=[self._described[one.name] for one in tools])
 
     async def call_tool(

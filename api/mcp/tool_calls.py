@@ -5,7 +5,7 @@
 * Each call is logged, counted and traced once, as transport ``mcp``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,10 +17,12 @@ from quorate.application.admission import RequestLogEntry, attempt, check_tenant
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import READ_RESERVE, Allowance, caller_of, reserve_for
+from quorate.application.sessions.tool_calls import tool_caller
 from quorate.application.strict_json import body_too_large
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem, body_of
 from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.errors import DomainError
 from quorate.mcp_server.callers import Failure, Success
 from quorate.mcp_server.tools import Tool
 from quorate.runtime.asgi import Receive
@@ -71,8 +73,18 @@ class InProcessCaller:
                 raise
             self._rejection = problem
 
-    def may_call(self, tool: Tool) -> bool:
-        return self._principal.role in tool.operation.roles
+    async def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return the tools that the role and the policies of the key permit."""
+        found = [tool for tool in tools if self._principal.role in tool.operation.roles]
+        if all(tool.operation.tool is None for tool in found):
+            return found
+        call = Call({}, self._headers)
+        call.principal = self._principal
+        try:
+            caller = await tool_caller(self._service, call)
+        except (Problem, DomainError):  # A header names what does not exist: calls say so.
+            return []
+        return [tool for tool in found if caller.access.permits(tool.operation.tool or tool.name)]
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any]) -> Success | Failure:
         operation, service = tool.operation, self._service

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT
 from quorate.client.serialization import Response
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS, Problem
+from quorate.contracts.sessions.tool_list import LIST_TOOLS, ToolsQuery
 from quorate.domain.shared.records import changed
 from quorate.mcp_server.callers import Failure, Success
 from quorate.mcp_server.tools import Tool
@@ -54,10 +55,20 @@ class RemoteCaller:
         self._timeout_seconds = timeout_seconds
         self._commands: set[asyncio.Task[Response[Any]]] = set()
 
-    def may_call(self, tool: Tool) -> bool:
-        """Offer every tool: only the service knows the role of the key."""
-        del tool
-        return True
+    async def offered(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return the session tools that the policies of the key permit, and all other tools.
+
+        Only the service knows the role of the key. If it does not answer, all are offered.
+        """
+        if all(tool.operation.tool is None for tool in tools):
+            return tools
+        query = ToolsQuery(agent_id=self._agent.id, agent_name=self._agent.name)
+        try:
+            listed = await self._client.send(request_for(LIST_TOOLS, query=query))
+        except RequestFailedError:
+            return tools
+        names = {one["name"] for one in listed.result.tools}
+        return [tool for tool in tools if tool.operation.tool is None or tool.name in names]
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any]) -> Success | Failure:
         try:
