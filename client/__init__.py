@@ -81,8 +81,8 @@ if TYPE_CHECKING:
     from quorate.client.task_rejections import StaleFenceError as StaleFenceError
     from quorate.client.task_rejections import TaskNotFoundError as TaskNotFoundError
     from quorate.client.transports.sync_http import Client as Client
-    from quorate.client.worker import RejectTask as RejectTask
-    from quorate.client.worker import RetryTask as RetryTask
+    from quorate.client.worker import RejectTaskError as RejectTaskError
+    from quorate.client.worker import RetryTaskError as RetryTaskError
     from quorate.client.worker import Task as Task
     from quorate.client.worker import Worker as Worker
     from quorate.contracts.coordination.consensus import ConsensusInfo as ConsensusInfo
@@ -166,7 +166,7 @@ _NAMES_BY_MODULE = {
     "quorate.client.consensus": ("Proposal",),
     "quorate.client.spawned_tasks": ("SpawnedTask", "SpawnedTaskError"),
     "quorate.client.task_rejections": ("StaleFenceError", "TaskNotFoundError"),
-    "quorate.client.worker": ("RejectTask", "RetryTask", "Task", "Worker"),
+    "quorate.client.worker": ("RejectTaskError", "RetryTaskError", "Task", "Worker"),
     "quorate.client.rejections": (
         *("ActingAsAnotherError", "AgentActiveError", "AgentHasKeysError"),
         *("AgentInactiveError", "AgentNotFoundError", "NotProposerError"),

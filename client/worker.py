@@ -2,8 +2,8 @@
 
 * Each claim is renewed in the background. When it is lost, or its task is cancelled, the function
   is cancelled: what it returns then would be refused.
-* A function that raises ends its task as failed; with ``RetryTask`` the task is offered again, and
-  with ``RejectTask`` it is rejected.
+* A function that raises ends its task as failed; with ``RetryTaskError`` the task is offered again,
+  and with ``RejectTaskError`` it is rejected.
 * ``run`` ends after ``stop``: it claims nothing more, lets the functions finish for
   ``grace_seconds``, and gives the remaining tasks back.
 """
@@ -35,11 +35,11 @@ GRACE_SECONDS_DEFAULT = 10.0
 _STALE = "stale_fence"
 
 
-class RetryTask(QuorateError):
+class RetryTaskError(QuorateError):
     """Raise it in a function: the attempt failed, and another one may succeed."""
 
 
-class RejectTask(QuorateError):
+class RejectTaskError(QuorateError):
     """Raise it in a function: this worker does not do such work."""
 
 
@@ -129,7 +129,7 @@ Handler: TypeAlias = Callable[[Task], Awaitable[str | None]]
 
 
 async def _refuse(_task: Task) -> str:
-    raise RejectTask("the worker has no function for this preset")
+    raise RejectTaskError("the worker has no function for this preset")
 
 
 class Worker:
@@ -258,9 +258,9 @@ class Worker:
             request: Any = task_requests.complete(agent, task.id, task.fence, text or "")
         except asyncio.CancelledError:
             raise
-        except RetryTask as failure:
+        except RetryTaskError as failure:
             request = self._failure(task, failure, "retry")
-        except RejectTask as failure:
+        except RejectTaskError as failure:
             request = self._failure(task, failure, "rejected")
         except Exception as failure:  # noqa: BLE001 - whatever it raises ends its task.
             if isinstance(failure, RejectedError) and failure.code == _STALE:

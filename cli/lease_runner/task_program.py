@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from quorate.cli.lease_runner.subprocess import Program
-from quorate.client import RetryTask, Task
+from quorate.client import RetryTaskError, Task
 from quorate.domain.shared.records import record
 
 RETRY_CODE = 75  # EX_TEMPFAIL of sysexits.h.
@@ -39,7 +39,7 @@ class TaskProgram:
     kill_after_seconds: float
 
     async def run(self, task: Task) -> str:
-        """Return the result; raise RetryTask or ProgramFailed."""
+        """Return the result; raise RetryTaskError or ProgramFailed."""
         program = await Program.start(
             self.command,
             self._environment(task),
@@ -58,7 +58,7 @@ class TaskProgram:
             await asyncio.shield(asyncio.ensure_future(program.stop(self.kill_after_seconds)))
             raise
         if code == RETRY_CODE:
-            raise RetryTask(f"exit code {code}")
+            raise RetryTaskError(f"exit code {code}")
         if code:
             raise ProgramFailed(f"exit code {code}")
         return text

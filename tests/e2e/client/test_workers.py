@@ -8,8 +8,8 @@ import pytest
 
 from quorate.client import (
     Agent,
-    RejectTask,
-    RetryTask,
+    RejectTaskError,
+    RetryTaskError,
     SpawnedTaskError,
     Task,
     Worker,
@@ -72,9 +72,9 @@ async def test_what_a_function_raises_ends_its_task(fleet: Fleet) -> None:
             if task.text == "again":
                 attempts.append(task.info.attempt)
                 if task.info.attempt == 1:
-                    raise RetryTask("busy")
+                    raise RetryTaskError("busy")
                 return "at last"
-            raise RejectTask("not mine") if task.text == "reject" else ValueError("no number")
+            raise RejectTaskError("not mine") if task.text == "reject" else ValueError("no number")
 
         async with working(worker):
             again = await agent.spawn("again")

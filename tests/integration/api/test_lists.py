@@ -21,6 +21,7 @@ from quorate.projections.agent_names import AgentNames
 from tests.conformance.archive.content_events import append
 from tests.integration.api.asgi_client import json_request
 from tests.integration.api.in_process import InProcess, run_in_process
+from tests.integration.api.task_agents import apply_preset
 
 AGENTS = ("ann", "bob", "cid", "dan", "eve", "fay", "gil")
 COORDINATION = "/v1/agent/coordination"
@@ -74,6 +75,23 @@ class Filled:
         for name in AGENTS[:ITEMS_MIN]:
             path = f"{COORDINATION}/consensus/{self.proposal}/vote"
             await self._call(path, agentName=name, vote="approve")
+        await self._give_up_tasks(AGENTS[0])
+
+    async def _give_up_tasks(self, agent: str) -> None:
+        await apply_preset(self.service, "once", {"max_attempts": 1})
+        for _ in range(ITEMS_MIN):
+            spawn = {"agent_name": agent, "task": "t", "preset": "once", "nonblocking": True}
+            await self.service.call("POST", "/v1/tools/spawn_agent", spawn)
+            claim = {"agent_name": agent, "presets": ["once"]}
+            task = (await self.service.call("POST", "/v1/tasks/claim", claim)).json["task"]
+            report = {
+                "agent_name": agent,
+                "fence": task["fence"],
+                "error": "no",
+                "outcome": "retry",
+            }
+            failed = await self.service.call("POST", f"/v1/tasks/{task['task_id']}/fail", report)
+            assert failed.status == 200, failed.body
 
     async def _call(self, path: str, **body: str) -> dict[str, Any]:
         response = await self.service.call("POST", path, body)
