@@ -40,6 +40,7 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
 from tests.conformance.projections.random_lists import RandomLists
 from tests.conformance.projections.random_mail import RandomMail
+from tests.conformance.projections.random_schedules import RandomSchedules
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -69,6 +70,7 @@ class RandomHistory:
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._mail = RandomMail(self._random, NAMES, CONTACTS)
         self._lists = RandomLists(self._random, NAMES)
+        self._schedules = RandomSchedules(self._random)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -137,6 +139,7 @@ class RandomHistory:
         if isinstance(result, Rejected):
             return
         self._mail.note(tenant, command)
+        self._schedules.note(tenant, command, self._agent_ids[tenant])
         match command:
             case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
@@ -189,6 +192,7 @@ class RandomHistory:
             *([self._administer] * 2),
             *([self._exchange_mail] * self._mail_weight),
             *([self._change_list] * 10),
+            *([self._schedule] * 10),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
@@ -197,6 +201,9 @@ class RandomHistory:
 
     def _change_list(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._lists.command(caller, ref)
+
+    def _schedule(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._schedules.command(tenant, caller, ref)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""
