@@ -57,7 +57,7 @@ class RandomSchedules:
             name = str(command.agent.name)
             schedule = Schedule(
                 id=command.schedule_id,
-                agent_id=agent_ids[name.lower()],
+                agent_id=agent_ids.get(name.lower(), "agent_removed"),
                 times=EVERY.to_json(),
                 part="text",
                 sha256="",
