@@ -41,6 +41,7 @@ from quorate.projections.state_store import SqlStateStore
 from tests.conformance.projections.random_lists import RandomLists
 from tests.conformance.projections.random_mail import RandomMail
 from tests.conformance.projections.random_sessions import RandomSessions
+from tests.conformance.projections.random_schedules import RandomSchedules
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -71,6 +72,7 @@ class RandomHistory:
         self._mail = RandomMail(self._random, NAMES, CONTACTS)
         self._sessions = RandomSessions(self._random, NAMES)
         self._lists = RandomLists(self._random, NAMES)
+        self._schedules = RandomSchedules(self._random)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -140,6 +142,7 @@ class RandomHistory:
             return
         self._mail.note(tenant, command)
         self._sessions.note(tenant, command)
+        self._schedules.note(tenant, command, self._agent_ids[tenant])
         match command:
             case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
@@ -193,6 +196,7 @@ class RandomHistory:
             *([self._exchange_mail] * self._mail_weight),
             *([self._use_sessions] * (self._mail_weight // 2)),
             *([self._change_list] * 10),
+            *([self._schedule] * 10),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
@@ -204,6 +208,9 @@ class RandomHistory:
 
     def _change_list(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._lists.command(caller, ref)
+
+    def _schedule(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._schedules.command(tenant, caller, ref)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""
