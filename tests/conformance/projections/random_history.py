@@ -40,8 +40,8 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
 from tests.conformance.projections.random_lists import RandomLists
 from tests.conformance.projections.random_mail import RandomMail
-from tests.conformance.projections.random_sessions import RandomSessions
 from tests.conformance.projections.random_schedules import RandomSchedules
+from tests.conformance.projections.random_sessions import RandomSessions
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
