@@ -28,11 +28,11 @@ quorate = LazyGroup(
             "lease": "quorate.cli.main:lease",
             "proposals": "quorate.cli.main:proposals",
             "mail": "quorate.cli.main:mail",
-            "sessions": "quorate.cli.main:sessions",
-            "spawn": "quorate.cli.main:spawn",
+            "sessions": "quorate.cli.session_groups:sessions",
+            "spawn": "quorate.cli.session_groups:spawn",
             "worker": "quorate.cli.commands.worker:worker",
-            "tasks": "quorate.cli.main:tasks",
-            "schedules": "quorate.cli.main:schedules",
+            "tasks": "quorate.cli.session_groups:tasks",
+            "schedules": "quorate.cli.session_groups:schedules",
             "watch": "quorate.cli.commands.watch:watch",
             "tool": "quorate.cli.commands.tool:tool",
             "call": "quorate.cli.commands.call:call",
@@ -52,7 +52,7 @@ quorate = LazyGroup(
             "nats-config": "quorate.cli.commands.nats_config:nats_config",
             "secrets": "quorate.cli.commands.secrets:secrets",
             "keys": "quorate.cli.main:keys",
-            "presets": "quorate.cli.main:presets",
+            "presets": "quorate.cli.session_groups:presets",
             "tenants": "quorate.cli.main:tenants",
             "quotas": "quorate.cli.commands.quotas:quotas",
         },
@@ -139,22 +139,6 @@ proposals = LazyGroup(
 consensus = LazyGroup(
     "consensus", commands=PROPOSAL_COMMANDS, help=PROPOSAL_HELP, aliases=PROPOSAL_ALIASES
 )
-presets = LazyGroup(
-    "presets",
-    commands={
-        "Commands": {
-            "apply": "quorate.cli.commands.presets:apply",
-            "list": "quorate.cli.commands.presets:list_presets",
-            "get": "quorate.cli.commands.presets:get",
-            "remove": "quorate.cli.commands.presets:remove",
-        }
-    },
-    help="""Presets: what the sessions and tools of agents may do, and how their tasks run.
-
-    Needs a tenant key.
-    """,
-    aliases={"show": "get"},
-)
 lease = LazyGroup(
     "lease",
     commands={
@@ -172,73 +156,6 @@ lease = LazyGroup(
 
     A lease is named by its id or by its contact.
     """,
-    aliases={"show": "get"},
-)
-sessions = LazyGroup(
-    "sessions",
-    commands={
-        "Sessions": {
-            "list": "quorate.cli.commands.sessions:list_sessions",
-            "create": "quorate.cli.commands.sessions:create",
-            "branch": "quorate.cli.commands.sessions:branch",
-            "delete": "quorate.cli.commands.sessions:delete",
-            "state": "quorate.cli.commands.session_state:state",
-        },
-        "Messages": {
-            "history": "quorate.cli.commands.session_messages:history",
-            "search": "quorate.cli.commands.session_messages:search",
-            "send": "quorate.cli.commands.session_messages:send",
-            "reply": "quorate.cli.commands.session_messages:reply",
-            "watch": "quorate.cli.commands.session_state:watch_sessions",
-            "erase": "quorate.cli.commands.session_state:erase",
-        },
-    },
-    help="""Sessions of agents: durable histories, messages and values.
-
-    A key of the tenant names the agent that acts with --agent-name.
-    """,
-)
-tasks = LazyGroup(
-    "tasks",
-    commands={
-        "Commands": {
-            name: f"quorate.cli.commands.task_lists:{function}"
-            for name, function in (
-                ("create", "create"),
-                ("list", "list_tasks"),
-                ("lists", "lists"),
-                ("get", "get"),
-                ("claim", "claim"),
-                ("complete", "complete"),
-                ("release", "release"),
-                ("update", "update"),
-                ("delete", "delete"),
-                ("delete-list", "delete_list"),
-                ("follow", "follow"),
-                ("unfollow", "unfollow"),
-            )
-        }
-    },
-    help="Track work in task lists that agents share.",
-    aliases={"show": "get"},
-)
-schedules = LazyGroup(
-    "schedules",
-    commands={
-        "Commands": {
-            name: f"quorate.cli.commands.schedules:{function}"
-            for name, function in (
-                ("create", "create"),
-                ("list", "list_schedules"),
-                ("get", "get"),
-                ("pause", "pause"),
-                ("resume", "resume"),
-                ("run-now", "run_now"),
-                ("delete", "delete"),
-            )
-        }
-    },
-    help="Send turns to sessions or workers at times.",
     aliases={"show": "get"},
 )
 mail = LazyGroup(
@@ -298,23 +215,6 @@ dead_letters = LazyGroup(
         }
     },
     help="List, retry and drop mail to people whose delivery was given up.",
-)
-spawn = LazyGroup(
-    "spawn",
-    commands={
-        "Commands": {
-            "run": "quorate.cli.commands.spawn:run",
-            "status": "quorate.cli.commands.spawn:status",
-            "result": "quorate.cli.commands.spawn:result",
-            "list": "quorate.cli.commands.spawn:list_tasks",
-            "cancel": "quorate.cli.commands.spawn:cancel",
-        }
-    },
-    help="""Hand tasks to workers, and follow them.
-
-    `quorate worker` runs a command for each task of a preset. TASK is the id of a task.
-    """,
-    aliases={"show": "status", "get": "status"},
 )
 db = LazyGroup(
     "db",

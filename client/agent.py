@@ -70,9 +70,7 @@ class Agent:
     def __init__(
         self, context: AgentContext, feed: NotificationFeed, registered: AgentInfo
     ) -> None:
-        self._context = context
-        self._feed = feed
-        self._registered = registered
+        self._context, self._feed, self._registered = context, feed, registered
         self.mail, self.spawn = Mailbox(context, feed), Spawner(context)
         self.sessions = Sessions(context, feed)
         self.tasks, self.schedules = TaskLists(context, feed), Schedules(context)

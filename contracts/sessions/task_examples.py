@@ -46,7 +46,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "task_not_a_dead_letter": {"taskState": "completed"},
     "spawned_task_failed": {
         "taskId": _TASK,
-        "error": "sub-agent timed out after 300s",
+        "cause": "sub-agent timed out after 300s",
         "taskState": "failed",
     },
     "invalid_tool_choice": {"why": "type tool needs a name"},

@@ -76,9 +76,9 @@ class SpawnedTaskFailed(Conflict):
     """The caller waited for a result, and there is none."""
 
     code, title = "spawned_task_failed", "The task failed or was cancelled"
-    detail = "{error}"
+    detail = "{cause}"
     task_id: str
-    error: str
+    cause: str
     task_state: State
 
 

@@ -20,6 +20,7 @@ from quorate.eventlog.tables import (
     unindexed_messages,
 )
 from quorate.projections.migrations.revisions import version
+from quorate.projections.registry import REPOSITORIES
 from quorate.projections.tables import metadata
 
 _PRIVILEGES = {
@@ -34,6 +35,12 @@ _PRIVILEGES = {
     search_tenants.name: "SELECT, INSERT",
     search_documents.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
+    # Rows of what was removed are deleted.
+    **{
+        one.table.name: "SELECT, INSERT, UPDATE, DELETE"
+        for one in REPOSITORIES
+        if one.is_removed is not None
+    },
 }
 # The roles that may append events, except the owner of the table.
 _SERVER_ROLES = text(

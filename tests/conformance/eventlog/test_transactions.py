@@ -77,7 +77,7 @@ async def test_integers_round_trip(stage: Stage, number: int) -> None:
 
 
 # The agent and its name, the time of issue, of revocation and of expiry.
-NULLS = (None, None, 1, None, None)
+NULLS = (None, None, 1, None, None, None)
 
 
 async def test_null_round_trips(stage: Stage) -> None:

@@ -97,12 +97,18 @@ def change_a_tenant(rows: list[Line]) -> None:
     rows[9]["tenant"] = "umbrella" if rows[9]["tenant"] == "acme" else "acme"
 
 
+def last_response(rows: list[Line]) -> Line:
+    """Return the last stored response; bodies follow the responses."""
+    found: Line = next(row["answer"] for row in reversed(rows) if "answer" in row)
+    return found
+
+
 def change_a_response(rows: list[Line]) -> None:
-    rows[-2]["answer"]["body"] += " "
+    last_response(rows)["body"] += " "
 
 
 def remove_a_response(rows: list[Line]) -> None:
-    del rows[-2]
+    rows.remove(next(row for row in reversed(rows) if "answer" in row))
 
 
 def remove_the_seal(rows: list[Line]) -> None:

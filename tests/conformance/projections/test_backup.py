@@ -29,6 +29,7 @@ from tests.conformance.projections.backup_files import (
     Line,
     backup_of,
     content,
+    last_response,
     lines,
     pack,
     restore_from,
@@ -221,7 +222,7 @@ async def test_ill_typed_response_is_rejected(
 ) -> None:
     """Although the seal is right, like that of an attacker who knows the format."""
     rows = lines(backup)
-    rows[-2]["answer"][name] = value
+    last_response(rows)[name] = value
     path = tmp_path / "quorate.db"
 
     with pytest.raises(FileCorrupted, match="is not a stored response"):
@@ -234,7 +235,7 @@ async def test_ill_typed_response_is_rejected(
 def test_response_of_another_value_is_accepted(backup: bytes) -> None:
     """Control test: what is rejected above is the type."""
     rows = lines(backup)
-    rows[-2]["answer"]["key"] = "another"
+    last_response(rows)["key"] = "another"
 
     assert verify_backup(BytesIO(seal(rows))).seal != verify_backup(BytesIO(backup)).seal
 

@@ -83,10 +83,8 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
     }
     for agent, contact in product((None, "agent"), (None, "contact")):
         found[f"reader.live_leases({agent}, {contact})"] = reader.live_leases(agent, contact)
-    for each, query in reader.agents.items():
-        found[f"reader.agents({each})"] = query
-    for status in (None, *STATUSES):
-        found[f"reader.requests({status})"] = reader.requests(status)
+    found |= {f"reader.agents({each})": query for each, query in reader.agents.items()}
+    found |= {f"reader.requests({each})": reader.requests(each) for each in (None, *STATUSES)}
     return found
 
 
@@ -324,18 +322,15 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> None:
     steps: dict[str, list[int]] = {name: [] for name in VALUES}
     for size in (FEW, MANY):
-        folder = tmp_path / str(size)
-        folder.mkdir()
+        (folder := tmp_path / str(size)).mkdir()
         async with open_stage("sqlite", folder) as stage:
             await fill(stage, size)
             plans = Plans(folder / "quorate.db", queries(stage))
             for name, values in VALUES.items():
                 steps[name].append(plans.steps(name, values))
 
-    slower = {
-        name: counts for name, counts in steps.items() if counts[1] > MORE_STEPS_MAX * counts[0]
-    }
-    assert slower.keys() == COUNTS_ACTIVE_AGENTS
+    slower = {name for name, (few, many) in steps.items() if many > MORE_STEPS_MAX * few}
+    assert slower == COUNTS_ACTIVE_AGENTS
 
 
 async def fill(stage: ProjectionStage, size: int) -> None:
@@ -368,7 +363,7 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         tables.tenants: [(f"tenant-{i}", 1, None, None) for i in n],
         tables.usage: [(TENANT, f"agent_{i}", 1, 1, 1) for i in n],
         tables.keys: [
-            (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None, LATER)
+            (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None, LATER, None)
             for i in n
         ],
         tables.agents: [
