@@ -9,7 +9,7 @@ from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
 from quorate.domain.sessions import task_claims, task_spawning
 from quorate.domain.sessions.presets import ApplyPreset, Restrictions
-from quorate.domain.sessions.task_events import UNNAMED
+from quorate.domain.sessions.task_events import UNNAMED, InputKind
 from quorate.domain.sessions.task_submission import SpawnTask, TaskRequest
 from quorate.domain.sessions.tasks import CONTEXT_PART, TASK_PART, TEXT_PART
 from quorate.domain.sessions.tool_controls import ToolControls
@@ -23,7 +23,6 @@ PRESET = "worker"
 # Some claims and tasks end by the clock of a short history, others live long enough for an answer.
 CLAIM_SECONDS, RETENTION_SECONDS = (10, 600, 1_200), (60, 900)
 TIMEOUTS_SECONDS = (None, 60, 1_800, 3_600)
-_ENDS_CLAIM = (task_claims.CompleteTask, task_claims.FailTask, task_claims.ReleaseClaim)
 
 
 @record
@@ -80,7 +79,7 @@ class RandomTasks:
             case task_claims.RequestInput():
                 asked = (command.task_id, command.question[0].id)
                 self._asked.setdefault(tenant, []).append(asked)
-            case task_claims.ClaimCommand() if isinstance(command, _ENDS_CLAIM):
+            case task_claims.CompleteTask() | task_claims.FailTask() | task_claims.ReleaseClaim():
                 self._forget_claim(tenant, command.fence)
                 if orjson.loads(body)["is_dead_letter"]:
                     self._dead.setdefault(tenant, []).append(command.task_id)
@@ -191,14 +190,16 @@ class RandomTasks:
                     **claim, name="report.txt", media_type="text/plain", body=text
                 )
             case 5 | 6 | 7:
-                kind = self._random.choice(("input", "auth"))
+                kind: InputKind = self._random.choice(("input", "auth"))
                 return task_claims.RequestInput(**claim, kind=kind, question=text)
             case 8:
                 return task_claims.CompleteTask(
                     **claim, text=text, iterations=self._random.choice((None, 4))
                 )
             case 9 | 10:
-                outcome = self._random.choice(("failed", "rejected", *["retry"] * 3))
+                outcome: task_claims.FailAs = self._random.choice(
+                    ("failed", "rejected", "retry", "retry", "retry")
+                )
                 return task_claims.FailTask(**claim, error="no access", outcome=outcome)
             case _:
                 return task_claims.ReleaseClaim(**claim)
