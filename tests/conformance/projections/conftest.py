@@ -13,8 +13,8 @@ def recorded_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("history") / "quorate.db"
 
     async def record() -> None:
-        async with RandomHistory(path, seed=2) as random_history:
-            await random_history.run(rounds=60)
+        async with RandomHistory(path, seed=9) as random_history:
+            await random_history.run(rounds=50)
 
     asyncio.run(record())
     return path

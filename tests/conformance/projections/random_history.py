@@ -42,6 +42,7 @@ from tests.conformance.projections.random_lists import RandomLists
 from tests.conformance.projections.random_mail import RandomMail
 from tests.conformance.projections.random_schedules import RandomSchedules
 from tests.conformance.projections.random_sessions import RandomSessions
+from tests.conformance.projections.random_tasks import RandomTasks
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -50,6 +51,7 @@ WINDOW_SECONDS = 300.0
 NOON = instant("2026-03-01T12:00:00.000Z")
 EVENTS_MAX = 100_000
 _PENDING = Rejected(code="pending", facts={}, sequence=0)
+COMMANDS_PER_ROUND_MAX = 32
 _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 
 
@@ -73,6 +75,7 @@ class RandomHistory:
         self._sessions = RandomSessions(self._random, NAMES)
         self._lists = RandomLists(self._random, NAMES)
         self._schedules = RandomSchedules(self._random)
+        self._tasks = RandomTasks(self._random)
         self._counter = 0
         self._bus = CommandBus(
             self.log,
@@ -104,9 +107,8 @@ class RandomHistory:
     async def run(self, rounds: int) -> None:
         """Submit one batch of commands in each round, then advance the clock."""
         for _ in range(rounds):
-            await asyncio.gather(
-                *(self._submit(*self._random_command()) for _ in range(self._random.randint(1, 16)))
-            )
+            count = self._random.randint(1, COMMANDS_PER_ROUND_MAX)
+            await asyncio.gather(*(self._submit(*self._random_command()) for _ in range(count)))
             self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
                 await self.record_due()
@@ -139,10 +141,15 @@ class RandomHistory:
         self.results.append(_PENDING)
         result = self.results[position] = await self._bus.submit(envelope)
         if isinstance(result, Rejected):
+            self._schedules.note_rejected(tenant, command)
+            self._lists.note_rejected(tenant, command)
+            self._tasks.note_rejected(tenant, command)
             return
         self._mail.note(tenant, command)
         self._sessions.note(tenant, command)
         self._schedules.note(tenant, command, self._agent_ids[tenant])
+        self._lists.note(tenant, command, result.body)
+        self._tasks.note(tenant, command, result.body)
         match command:
             case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
@@ -181,22 +188,23 @@ class RandomHistory:
         caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
         ref = AgentRef(name=self._random.choice(NAMES))
         kinds = (
-            *([self._heartbeat] * 10),
+            *([self._heartbeat] * 16),
             *([self._lease] * 8),
-            *([self._vote] * 12),
-            *([self._register] * 5),
+            *([self._vote] * 14),
+            *([self._register] * 14),
             *([self._end_of_lease] * 6),
-            *([self._propose] * 3),
+            *([self._propose] * 5),
             *([self._send] * 2),
             *([self._configure] * 2),
             *([self._key] * 4),
-            *([self._depart] * 2),
+            *([self._depart] * 3),
             *([self._cancel] * 2),
             *([self._administer] * 2),
             *([self._exchange_mail] * self._mail_weight),
             *([self._use_sessions] * (self._mail_weight // 2)),
+            *([self._spawn] * (self._mail_weight // 2)),
             *([self._change_list] * 10),
-            *([self._schedule] * 10),
+            *([self._schedule] * (self._mail_weight // 4)),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
@@ -206,11 +214,14 @@ class RandomHistory:
     def _use_sessions(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._sessions.command(tenant, caller, ref, self._agent_ids[tenant])
 
-    def _change_list(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
-        return self._lists.command(caller, ref)
+    def _change_list(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._lists.command(tenant, caller, ref)
 
     def _schedule(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         return self._schedules.command(tenant, caller, ref)
+
+    def _spawn(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return self._tasks.command(tenant, caller, ref, self.now)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
         """Suspension is a matter of admission: commands of a suspended tenant are still decided."""
@@ -307,8 +318,8 @@ class RandomHistory:
 
     def _depart(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         known = self._agent_ids[tenant].get(ref.name or "", "agent_unknown")
-        match self._random.randrange(4):
-            case 0:
+        match self._random.randrange(5):
+            case 0 | 4:
                 return agent_departures.RemoveAgent(agent_id=known)
             case 1:
                 return agent_departures.ForgetAgent(agent_id=known, inactive_since=self.now)

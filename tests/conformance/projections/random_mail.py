@@ -54,6 +54,7 @@ class RandomMail:
         self._sent: dict[str, list[SendMessage]] = {}  # With recipients outside.
         self._relayed: dict[str, dict[str, Any]] = {}  # The last delivery that was relayed.
         self._failed: dict[str, dict[str, Any]] = {}
+        self._erased: dict[str, SendMessage] = {}  # The last one of those in ``_sent``.
 
     def command(
         self,
@@ -72,8 +73,8 @@ class RandomMail:
                 return self._mark(tenant, caller, agent_ids)
             case 7 | 8 | 9 | 10:
                 return self._attempt(tenant, agent_ids)
-            case 11 if self._random.random() < 0.4:
-                return EraseMessage(caller=caller, message_id=self._known(tenant))
+            case 11 if self._random.random() < 0.6:
+                return EraseMessage(caller=caller, message_id=self._erasable(tenant))
             case _:
                 return self._account(caller, ref)
 
@@ -85,6 +86,10 @@ class RandomMail:
                     self._sent.setdefault(tenant, []).append(command)
             case ReceiveMessage():
                 self._note_message(tenant, command)
+            case EraseMessage():
+                for one in self._sent.get(tenant, ()):
+                    if one.new_message_id == command.message_id:
+                        self._erased[tenant] = one
             case _:
                 pass
 
@@ -174,6 +179,9 @@ class RandomMail:
         if not sent:
             return delivery_attempts.QueueHeld(message_id="unknown", delivery_id="unknown.0")
         of = self._random.choice(sent[-self._random.randint(1, OPEN_MAX) :])
+        kind = self._random.randrange(14)
+        if kind >= 12:  # A delivery of an erased message is given up.
+            of = self._erased.get(tenant, of)
         outside = [
             (number, one.contact)
             for number, one in enumerate(of.recipients)
@@ -184,7 +192,7 @@ class RandomMail:
             "message_id": of.new_message_id,
             "delivery_id": delivery_id(of.new_message_id, number),
         }
-        match self._random.randrange(12):
+        match kind:
             case 0:
                 agent_id = agent_ids.get(of.agent.name or "", "agent_unknown")
                 return delivery_attempts.BeginDelivery(
@@ -208,6 +216,8 @@ class RandomMail:
                 return delivery_attempts.RecordComplaint(**self._relayed.get(tenant, which))
             case 8:
                 return delivery_attempts.QueueHeld(**which)
+            case 12 | 13:
+                return delivery_attempts.CancelErased(**which)
             case _:
                 kinds = (delivery_attempts.RetryDeadLetter, delivery_attempts.DropDeadLetter)
                 return self._random.choice(kinds)(**self._failed.get(tenant, which))
@@ -237,6 +247,12 @@ class RandomMail:
     def _known(self, tenant: str) -> str:
         known = self._messages.get(tenant)
         return self._random.choice(known[-LATEST_MAX:]) if known else "unknown"
+
+    def _erasable(self, tenant: str) -> str:
+        sent = self._sent.get(tenant)
+        if not sent or self._random.random() < 0.2:
+            return self._known(tenant)
+        return sent[-1].new_message_id
 
     def _body(self, message_id: str) -> tuple[Content, ...]:
         salt, text = self._random.randbytes(SALT_BYTES), self._random.choice(TEXTS)

@@ -16,7 +16,8 @@ from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 
 LATEST_MAX = 3
-EVERY = ScheduleTimes(every_seconds=60)
+# The latest occurrence of the second one can be missed: it is then skipped.
+TIMES = (ScheduleTimes(every_seconds=60), ScheduleTimes(every_seconds=200))
 
 
 class RandomSchedules:
@@ -58,7 +59,7 @@ class RandomSchedules:
             schedule = Schedule(
                 id=command.schedule_id,
                 agent_id=agent_ids.get(name.lower(), "agent_removed"),
-                times=EVERY.to_json(),
+                times=command.times.to_json(),
                 part="text",
                 sha256="",
                 bytes=0,
@@ -70,16 +71,28 @@ class RandomSchedules:
             )
             self._created.setdefault(tenant, []).append(schedule)
 
+    def note_rejected(self, tenant: str, command: Command) -> None:
+        """Forget a schedule that was deleted, or that its agent may not change."""
+        match command:
+            case schedule_firing.FireSchedule() | schedule_firing.SettleSchedule():
+                id_ = command.occurrence.schedule.id
+            case schedule_commands.ResumeSchedule() | schedule_commands.PauseSchedule():
+                id_ = command.schedule_id
+            case _:
+                return
+        created = self._created.get(tenant, ())
+        self._created[tenant] = [one for one in created if one.id != id_]
+
     def _create(self, by: dict[str, Any], name: str) -> Command:
         self._counter += 1
         id_ = f"sched_{self._counter:06d}"
         return schedule_commands.CreateSchedule(
             **by,
             schedule_id=id_,
-            times=EVERY,
+            times=self._random.choice(TIMES),
             message=self._content(id_, "text"),
             controls=ToolControls(),
-            missed=self._random.choice(("one", "skip", "all")),
+            missed=self._random.choice(("one", "skip", "skip", "all")),
             count=0,
             name=self._random.choice((None, name)),
         )

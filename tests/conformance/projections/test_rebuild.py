@@ -86,7 +86,7 @@ async def test_rebuild_of_any_prefix_equals_the_live_rows(tmp_path: Path, seed: 
         open_snapshot(path) as live,
     ):
         for _ in range(12):
-            await random_history.run(rounds=5)
+            await random_history.run(rounds=3)
 
             found = await check(live, scratch)
 
@@ -99,7 +99,7 @@ async def test_random_histories_contain_every_event_type(tmp_path: Path) -> None
     for seed in range(4):
         path = tmp_path / f"{seed}.db"
         async with RandomHistory(path, seed) as random_history:
-            await random_history.run(rounds=90)
+            await random_history.run(rounds=80)
         with closing(sqlite3.connect(path)) as connection:
             kinds.update(kind for (kind,) in connection.execute("SELECT type FROM events"))
 

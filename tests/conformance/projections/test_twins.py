@@ -16,12 +16,16 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.envelopes import Accepted, Idempotency, Rejected
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.sqlite.database import SqliteDatabase
-from tests.conformance.projections.random_history import TENANTS, RandomHistory
+from tests.conformance.projections.random_history import (
+    COMMANDS_PER_ROUND_MAX,
+    TENANTS,
+    RandomHistory,
+)
 from tests.support.postgres import PostgresServer
 
 COMMANDS = int(os.environ.get("QUORATE_TWINS_COMMANDS", "1200"))
 SEED = int(os.environ.get("QUORATE_TWINS_SEED", "1"))
-COMMANDS_PER_ROUND = 8.5
+COMMANDS_PER_ROUND = (1 + COMMANDS_PER_ROUND_MAX) / 2
 KEYS = 12
 KEYED_SHARE = 0.3
 REJECTIONS_MIN = 8  # Distinct codes: a history without rejections would prove little.
@@ -87,9 +91,9 @@ async def test_different_clock_changes_log_and_results(tmp_path: Path) -> None:
         run_history(SqliteDatabase(paths[0]), SEED, 200) as one,
         Twin(SqliteDatabase(paths[1]), SEED) as other,
     ):
-        await other.run(20)
+        await other.run(6)
         other.now = type(other.now)(other.now + 1)
-        await other.run(round(200 / COMMANDS_PER_ROUND) - 20)
+        await other.run(round(200 / COMMANDS_PER_ROUND) - 6)
 
         assert one.results != other.results
         assert await one.export_all() != await other.export_all()
