@@ -4,6 +4,8 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from typing import Any
 
+import orjson
+
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
@@ -87,7 +89,11 @@ async def _report(
         **fields,
     )
     id_ = contents[0].id if contents else None
-    return await service.execute(call, command, lambda task: dump(render_state(task, id_)))
+    # The stored response to a renewal states a right in time: a repetition is judged again.
+    grant_in = orjson.loads if command_type is RenewClaim else None
+    return await service.execute(
+        call, command, lambda task: dump(render_state(task, id_)), grant_in=grant_in
+    )
 
 
 @handles(RENEW_TASK)

@@ -126,6 +126,7 @@ PUT_PRESET = Operation(
     description="It holds from the next request of its keys and tasks.",
     roles=CAN_REMOVE_AGENTS,
     body=PresetBody,
+    query=SnakeQuery,
     response=PresetInfo,
     errors=(PresetInvalid, TooManyPresets),
     command=True,

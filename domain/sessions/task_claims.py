@@ -207,6 +207,13 @@ class RenewClaim(ClaimCommand):
             return []
         return [TaskClaimRenewed(**of_claim(task), expires_at=until)]
 
+    def repeat(
+        self, _granted: object, state: TenantState, _context: DecisionContext
+    ) -> Sequence[Event]:
+        """Accept the repetition while the claim lasts; raise StaleFence after it."""
+        self._held(state)
+        return []
+
 
 @record
 class ReportProgress(ClaimCommand):

@@ -106,7 +106,7 @@ class DocumentedClient:
         assert set(channel["parameters"]) <= {*known, "eventType"}
         return str(re.sub(r"{(\w+)}", lambda found: known.get(found[1]) or "*", channel["address"]))
 
-    async def request(self, operation: str, **fields: object) -> Json:
+    async def request(self, operation: str, /, **fields: object) -> Json:
         description = self.document.all["operations"][operation]
         [request] = self.document.messages(description["messages"])
         response, problem = self.document.messages(description["reply"]["messages"])

@@ -47,6 +47,7 @@ async def test_every_notification_matches_its_description(
         unknown = f"unknown@{mailbox.partition('@')[2]}"
         await bob.request("POST", "/email/send", {"to": [mailbox, unknown], "subject": "Hello"})
         await _work_on_tasks(ann, bob)
+        await _plan_work(ann, bob)
         body = {"key": f"agent:{ann.name}:main", "message": "Hello"}
         await bob.request("POST", "/v1/tools/sessions_send", body)
         marked = {"key": f"agent:{ann.name}:main", "mark_read": True}
@@ -80,6 +81,19 @@ async def _work_on_tasks(ann: Agent, bob: Agent) -> None:
     await bob.request_ok("POST", f"{path}/input", {**held, "text": "which?"})
     cancel = {"task_id": spawned["task_id"]}
     await ann.request_ok("POST", "/v1/tools/cancel_spawn", cancel)
+
+
+async def _plan_work(ann: Agent, bob: Agent) -> None:
+    """Change a task of a list that another agent follows, and fire a schedule."""
+    tasks, schedule = "/v1/tools/task_list", "/v1/tools/schedule"
+    await bob.request_ok("POST", tasks, {"action": "create", "subject": "Write it"})
+    await ann.request_ok("POST", tasks, {"action": "follow"})
+    await bob.request_ok("POST", tasks, {"action": "claim", "id": "1"})
+    turn = {"kind": "agentTurn", "message": "Report"}
+    body = {"action": "create", "schedule": {"every_seconds": 86_400}, "payload": turn}
+    created = await ann.request_ok("POST", schedule, body)
+    run = {"action": "run_now", "id": created["schedule"]["id"]}
+    await ann.request_ok("POST", schedule, run)
 
 
 async def test_log_events_match_their_description(

@@ -35,7 +35,7 @@ FROM_TEXT = re.compile(
 )  # Over HTTP, numbers and booleans of a query are parsed from text.
 VARYING = re.compile(
     r"tenant(?:\*\*)?-(?:\*\*)?\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z|(?:msg|thr|item|sched)_[0-9a-f]{32}"
+    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z|(?:[a-z]+_|unknown-)?[0-9a-f]{32}"
 )
 
 
