@@ -14,6 +14,7 @@ from quorate.cli.output.agent_names import Details, Names
 from quorate.cli.output.console import printable
 from quorate.cli.output.mail_text import MAIL_TEMPLATES
 from quorate.cli.output.session_text import SESSION_TEMPLATES
+from quorate.cli.output.task_text import TASK_TEMPLATES
 
 MAX_SENTENCE_LENGTH = 300
 _DAY_WIDTH = len("2026-03-01")
@@ -257,4 +258,5 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "gap": _gap,
     **MAIL_TEMPLATES,
     **SESSION_TEMPLATES,
+    **TASK_TEMPLATES,
 }

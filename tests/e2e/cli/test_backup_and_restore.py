@@ -119,9 +119,10 @@ def _change_the_time_of_the_backup(rows: list[Line]) -> None:
 
 def _change_another_tenant(rows: list[Line]) -> None:
     """Change an event, and recompute the chain of its tenant, but not that of the last event."""
-    last = rows[rows[0]["until"]["position"]]["tenant"]
+    until = rows[0]["until"]["position"]  # Responses and contents follow the last event.
+    last = rows[until]["tenant"]
     head = GENESIS.hash
-    others = [row for row in rows[1:-1] if row.get("tenant", last) != last]
+    others = [row for row in rows[1 : until + 1] if row["tenant"] != last]
     for row in others:
         row["actor"] = "key_rewritten"
         body = {name: row[name] for name in EVENT_FIELDS - {"hash"}}

@@ -21,6 +21,7 @@ from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_models
 from quorate.projections.identity import agents as agent_models
 from quorate.projections.repository import Repository
+from quorate.projections.sessions import list_items, schedules, task_lists
 from tests.e2e.cli.conftest import TENANT, RecordedLog, Run
 
 
@@ -37,8 +38,12 @@ def read_table(recorded_log: RecordedLog, table: str) -> set[tuple[Any, ...]]:
 
 
 def rows_of(tenant_state: TenantState, repository: Repository[Any]) -> set[tuple[Any, ...]]:
-    items = tenant_state[repository.aggregate].items()
-    return {tuple(repository.to_row(TENANT, id_, one)) for id_, one in items}
+    """Return the rows that the table has; what was removed has none."""
+    return {
+        tuple(repository.to_row(TENANT, id_, one))
+        for id_, one in tenant_state[repository.aggregate].items()
+        if repository.is_removed is None or not repository.is_removed(one)
+    }
 
 
 # -- Equal to live state------------------------------------------------------------
@@ -55,11 +60,17 @@ def test_replay_equals_the_state_of_the_service(recorded_log: RecordedLog) -> No
         for request in tenant_state[CONSENSUS].values()
         for vote in request.votes.values()
     }
+    items = rows_of(tenant_state, list_items.LIST_ITEMS)
+    lists = rows_of(tenant_state, task_lists.TASK_LISTS)
+    scheduled = rows_of(tenant_state, schedules.SCHEDULES)
     assert agents == read_table(recorded_log, "agents")
     assert requests == read_table(recorded_log, "requests")
     assert leases == read_table(recorded_log, "leases")
     assert votes == read_table(recorded_log, "votes")
-    assert min(map(len, (agents, requests, leases, votes))) > 0
+    assert items == read_table(recorded_log, "list_items")
+    assert lists == read_table(recorded_log, "task_lists")
+    assert scheduled == read_table(recorded_log, "schedules")
+    assert min(map(len, (agents, requests, leases, votes, items, lists, scheduled))) > 0
 
 
 def test_replay_removes_ended_leases(

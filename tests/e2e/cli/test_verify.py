@@ -53,11 +53,18 @@ def test_valid_file_is_reported_with_tenant_and_head_hash(
     assert f"Head hash to store: {recorded_log.head_hash(count)}" in result.stdout
 
 
+def count_of_contents(events: list[dict[str, Any]]) -> int:
+    return sum(len(event["data"].get("contents") or ()) for event in events)
+
+
 def test_verify_prints_the_result_as_json(run: Run, log: Path, recorded_log: RecordedLog) -> None:
     result = run("verify", log, "--json")
 
-    last = recorded_log.events[-1]
-    assert orjson.loads(result.stdout) == {
+    events, found = recorded_log.events, orjson.loads(result.stdout)
+    last, contents = events[-1], found.pop("contents")
+    assert contents["verified"] == 0  # An export without contents.
+    assert contents["missing"] + contents["erased"] == count_of_contents(events) > 0
+    assert found == {
         "ok": True,
         "tenantId": "acme",
         "events": len(recorded_log.lines),

@@ -13,7 +13,12 @@ import pytest
 
 from quorate.cli.output.agent_names import Names
 from quorate.cli.output.event_text import MAX_SENTENCE_LENGTH, TEMPLATES, describe
-from quorate.domain.registry import EVENT_TYPES, NOTIFICATION_NAMES
+from quorate.domain.registry import (
+    EVENT_TYPES,
+    NOTIFICATION_NAMES,
+    NOTIFYING_EVENTS,
+    notifications_of,
+)
 from tests.e2e.cli.cli_process import Tenant, run_cli, start_cli
 from tests.e2e.cli.terminal import new_tenant_name
 from tests.e2e.service.service_process import ServiceProcess
@@ -31,6 +36,9 @@ KEY = {
     "revokedAt": None,
 }
 GOLDEN = GOLDEN_EVENTS
+NOTIFYING = sorted(
+    file for file in GOLDEN.glob("*.json") if file.stem.partition(".")[0] in NOTIFYING_EVENTS
+)
 
 
 @pytest.fixture
@@ -280,6 +288,14 @@ def test_every_golden_event_is_described(file: Path) -> None:
     type_ = file.stem.partition(".")[0]
 
     assert not describe(type_, json.loads(file.read_text()), Names()).startswith(type_)
+
+
+@pytest.mark.parametrize("file", NOTIFYING, ids=lambda file: file.stem)
+def test_notifications_of_every_golden_event_are_described(file: Path) -> None:
+    type_ = file.stem.partition(".")[0]
+
+    for one in notifications_of(type_, json.loads(file.read_text())):
+        assert not describe(one.name, one.data, Names()).startswith(one.name)
 
 
 def test_unknown_event_is_printed_as_json() -> None:
