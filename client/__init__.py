@@ -2,7 +2,7 @@
 
 This package exports all public names of the SDK, except those of ``quorate.client.blocking``,
 ``quorate.client.requests``, ``quorate.client.mail_requests``, ``quorate.client.faststream`` and the
-rarer exceptions in ``rejections`` and ``mail_rejections``. An import of the package loads none of
+rarer exceptions in ``rejections`` and ``*_rejections``. An import of the package loads none of
 its modules; the first use of a name does.
 """
 

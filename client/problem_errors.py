@@ -5,6 +5,7 @@ from typing import Any
 
 from quorate.client import list_rejections as _list_rejections  # noqa: F401 - more subclasses.
 from quorate.client import mail_rejections as _mail_rejections  # noqa: F401 - more subclasses.
+from quorate.client import preset_rejections as _preset_rejections  # noqa: F401 - more subclasses.
 from quorate.client import schedule_rejections as _schedule_rejections  # noqa: F401 - more.
 from quorate.client import session_rejections as _session_rejections  # noqa: F401 - as well.
 from quorate.client import task_rejections as _task_rejections  # noqa: F401 - more subclasses.

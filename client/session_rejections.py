@@ -1,6 +1,6 @@
 """Rejections of sessions: one exception class for each problem code, as in rejections.py."""
 
-from quorate.client.errors import ConflictError, NotFoundError
+from quorate.client.errors import ConflictError, NotFoundError, UnauthorizedError
 from quorate.client.rejections import RejectedError
 from quorate.domain.sessions import session_errors as errors
 from quorate.domain.sessions.policies import SessionAccessDenied, SessionSendDenied
@@ -44,11 +44,11 @@ class TooManyBranchesError(RejectedError, ConflictError):
     code = errors.TooManyBranches.code
 
 
-class SessionRoleForbiddenError(RejectedError):
+class SessionRoleForbiddenError(RejectedError, UnauthorizedError):
     code = errors.SessionRoleForbidden.code
 
 
-class SessionNotOwnedError(RejectedError):
+class SessionNotOwnedError(RejectedError, UnauthorizedError):
     """The current session of a request, or the one to be marked, belongs to another agent."""
 
     code = errors.SessionNotOwned.code
@@ -70,13 +70,13 @@ class SessionValueTooLargeError(RejectedError):
     code = SessionValueTooLarge.code
 
 
-class SessionAccessDeniedError(RejectedError):
+class SessionAccessDeniedError(RejectedError, UnauthorizedError):
     """The policy of the key does not show this session."""
 
     code = SessionAccessDenied.code
 
 
-class SessionSendDeniedError(RejectedError):
+class SessionSendDeniedError(RejectedError, UnauthorizedError):
     """The policy of the key denies sending messages to sessions."""
 
     code = SessionSendDenied.code

@@ -6,14 +6,13 @@
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quorate.client import session_requests
 from quorate.client.agent_context import AgentContext
 from quorate.client.notifications import NotificationFeed
 from quorate.client.request_builder import Request
 from quorate.client.session_arrivals import follow_session
-from quorate.contracts.notifications import SessionMessage
 from quorate.contracts.sessions.session_messages import (
     SEARCH_LIMIT_DEFAULT,
     WAIT_SECONDS_DEFAULT,
@@ -35,6 +34,9 @@ from quorate.contracts.sessions.sessions import (
 )
 from quorate.domain.sessions.session_messages import SessionRole
 from quorate.domain.sessions.sessions import main_session_key
+
+if TYPE_CHECKING:
+    from quorate.contracts.notifications import SessionMessage
 
 
 class SessionState:
@@ -205,7 +207,7 @@ class Sessions:
 
     async def reply(
         self,
-        message: SessionMessageInfo | SessionMessage,
+        message: "SessionMessageInfo | SessionMessage",
         content: Any,  # noqa: ANN401 - a text or another JSON value.
         *,
         key: str | None = None,
@@ -215,7 +217,7 @@ class Sessions:
 
         The first answer of a session's owner ends the wait of the sender.
         """
-        message_id = message.message_id if isinstance(message, SessionMessage) else message.id
+        message_id = message.id if isinstance(message, SessionMessageInfo) else message.message_id
         request = session_requests.send_message(
             self._context.agent_ref, key or message.session_key, content, in_reply_to=message_id
         )

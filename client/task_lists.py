@@ -7,16 +7,18 @@
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from quorate.client import list_requests
 from quorate.client.agent_context import AgentContext
 from quorate.client.notifications import NotificationFeed
-from quorate.contracts.notifications import Gap, ListItemChanged
 from quorate.contracts.sessions.task_lists import ListTask, TaskListResult
 from quorate.domain.sessions.list_items import Status
 from quorate.domain.sessions.list_notifications import LIST_ITEM_CHANGED
 from quorate.domain.sessions.task_lists import LIST_ID_DEFAULT
+
+if TYPE_CHECKING:
+    from quorate.contracts.notifications import Gap, ListItemChanged
 
 TaskOrId: TypeAlias = ListTask | str | int
 
@@ -153,7 +155,7 @@ class TaskLists:
 
     def changes(
         self, list_id: str = LIST_ID_DEFAULT, *, after: int | None = None
-    ) -> AsyncGenerator[ListItemChanged | Gap, None]:
+    ) -> "AsyncGenerator[ListItemChanged | Gap, None]":
         """Follow a list, and yield each change from now on, or after the sequence ``after``.
 
         Yields a ``Gap`` in place of notifications that are no longer kept: list the tasks then.
@@ -162,8 +164,10 @@ class TaskLists:
 
     async def _changes(
         self, list_id: str, position: int
-    ) -> AsyncGenerator[ListItemChanged | Gap, None]:
+    ) -> "AsyncGenerator[ListItemChanged | Gap, None]":
         await self.follow(list_id)
+        from quorate.contracts.notifications import Gap, ListItemChanged  # noqa: PLC0415 - heavy.
+
         async for notification in self._feed.notifications(position):
             if notification.is_gap:
                 assert isinstance(notification.data, Gap)

@@ -29,14 +29,13 @@ FILE_BYTES_MAX = 1_024 * 1_024
 @click.command(
     epilog="""
 \b
-Example file:
+Examples:
+  cat > presets.toml << END
   [agents.presets.observer]
   tools.allow = ["sessions_list", "sessions_history", "sessions_search"]
   sessions.key_prefix = "agent:research:"
   sessions.can_send = false
-
-\b
-Examples:
+  END
   quorate presets apply presets.toml --dry-run
   quorate presets apply presets.toml
   quorate keys issue --role agent --agent-name watcher --preset observer
@@ -102,7 +101,16 @@ def _checked(file: Path, name: str, fields: object) -> dict[str, Any]:
         ) from None
 
 
-@click.command("list", epilog=EXIT_CODES)
+@click.command(
+    "list",
+    epilog="""
+\b
+Examples:
+  quorate presets list
+  quorate presets list --json
+"""
+    + EXIT_CODES,
+)
 @service_options
 @limit_option
 @json_option
@@ -155,7 +163,15 @@ def _sessions_text(rule: Mapping[str, Any] | None) -> str:
     return ", ".join(parts)
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(
+    epilog="""
+\b
+Examples:
+  quorate call putPreset --preset-name observer --model small
+  quorate presets get observer
+"""
+    + EXIT_CODES,
+)
 @click.argument("name")
 @service_options
 def get(sources: TargetSources, name: str) -> None:
@@ -166,7 +182,15 @@ def get(sources: TargetSources, name: str) -> None:
         print_json(api.call(preset_requests.get_preset(name)).raw)
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(
+    epilog="""
+\b
+Examples:
+  quorate call putPreset --preset-name observer --model small
+  quorate presets remove observer
+"""
+    + EXIT_CODES,
+)
 @click.argument("name")
 @service_options
 @json_option

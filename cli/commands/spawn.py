@@ -28,18 +28,21 @@ WAIT_SECONDS_MAX = 7 * 86_400.0
 POLL_WAIT_SECONDS = 20.0
 LIST_MAX = 50
 STATUSES = ("running", "completed", "failed", "cancelled")
-EXAMPLES = """
+SUBMITTED = """
 \b
 Examples:
   task=$(quorate spawn run "Add 2 and 3" --agent-name outreach-agent \\
     --no-wait --quiet)
-  quorate spawn status "$task" --agent-name outreach-agent
 """
+STATUS_EXAMPLE = '  quorate spawn status "$task" --agent-name outreach-agent\n'
 
 
 @click.command(
     "run",
-    epilog=EXAMPLES + "\nExit code 3: the task failed or was cancelled.\n" + EXIT_CODES,
+    epilog=SUBMITTED
+    + STATUS_EXAMPLE
+    + "\nExit code 3: the task failed or was cancelled.\n"
+    + EXIT_CODES,
 )
 @click.argument("task")
 @agent_options
@@ -102,7 +105,7 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
     _print_result(found, as_json=as_json)
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=SUBMITTED + STATUS_EXAMPLE + EXIT_CODES)
 @click.argument("task_id", metavar="TASK")
 @agent_options
 @service_options
@@ -137,7 +140,16 @@ def status(
     print_details(f"Task {found.task_id}: {found.status}{done}", details)
 
 
-@click.command(epilog="Exit code 3: the task failed, was cancelled, or still runs.\n" + EXIT_CODES)
+@click.command(
+    epilog=SUBMITTED
+    + """\
+  quorate spawn result "$task" --agent-name outreach-agent --json ||
+    echo "There is no result yet."
+
+Exit code 3: the task failed, was cancelled, or still runs.
+"""
+    + EXIT_CODES
+)
 @click.argument("task_id", metavar="TASK")
 @agent_options
 @click.option(
@@ -164,7 +176,16 @@ def result(  # noqa: PLR0917 - click passes options as arguments.
     _print_result(found, as_json=as_json)
 
 
-@click.command("list", epilog=EXIT_CODES)
+@click.command(
+    "list",
+    epilog="""
+\b
+Examples:
+  quorate spawn list --agent-name outreach-agent
+  quorate spawn list --agent-name outreach-agent --status running --quiet
+"""
+    + EXIT_CODES,
+)
 @agent_options
 @click.option("--status", type=click.Choice(STATUSES), help="Only tasks with this status.")
 @click.option(
@@ -213,7 +234,9 @@ def list_tasks(  # noqa: PLR0917 - click passes options as arguments.
     print_table("Tasks", ("Task", "Status", "Preset", "Started", "Text"), rows)
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(
+    epilog=SUBMITTED + '  quorate spawn cancel "$task" --agent-name outreach-agent\n' + EXIT_CODES
+)
 @click.argument("task_id", metavar="TASK")
 @agent_options
 @service_options

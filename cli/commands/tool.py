@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_target
@@ -23,8 +22,8 @@ FORMATS = ("json-schema", "openai", "openai-responses", "anthropic", "mcp")
 Examples:
   quorate tool
   quorate tool --format anthropic
-  quorate tool sessions_list '{"limit": 20}'
-  quorate tool sessions_send @message.json
+  quorate tool sessions_list '{"agent_name": "outreach-agent", "limit": 20}'
+  echo '{"agent_name": "outreach-agent"}' | quorate tool sessions_list -
 """
     + EXIT_CODES
 )
@@ -62,6 +61,7 @@ def tool(
     from quorate.cli.operations import transport
     from quorate.cli.operations.requests import read_body
     from quorate.client.request_builder import request_for
+    from quorate.domain.shared.records import changed
 
     operation = _find(name)
     body = read_body(input_ if input_ is not None else "{}")
@@ -69,7 +69,7 @@ def tool(
     with report_errors(as_json=True, advice=ADVICE, key_from=service.key_from):
         response = transport.send(
             service,
-            request_for(operation, body),
+            changed(request_for(operation, body), parse=lambda json: json),
             timeout_seconds=None,
             idempotency_key=idempotency_key,
         )
@@ -77,6 +77,8 @@ def tool(
 
 
 def _list(sources: TargetSources, form: str) -> None:
+    import orjson
+
     from quorate.client.request_builder import request_for
     from quorate.contracts.sessions.tool_list import LIST_TOOLS, ToolsQuery
 

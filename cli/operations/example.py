@@ -13,17 +13,21 @@ from quorate.contracts.operations import AnyOperation
 
 LINE_LENGTH_MAX = 74
 INDENT = "  "
+INDENTED_MAX = 12  # Of a line of JSON: its indent, or the name of the option before it.
+VALUE_LENGTH_MAX = LINE_LENGTH_MAX - 8  # Without the indent, quotes and the end of the line.
 
 
 def example_lines(operation: AnyOperation, fields: Sequence[Field]) -> list[str]:
     """Return a command for the shell, in lines that fit into the help."""
     lines = [f"{INDENT}quorate call {operation.name}"]
     for word in _words(operation.name, fields):
-        if len(lines[-1]) + len(word) + 1 > LINE_LENGTH_MAX:
+        first, *others = word.splitlines()
+        if len(lines[-1]) + len(first) + 1 > LINE_LENGTH_MAX:
             lines[-1] += " \\"
-            lines.append(INDENT * 2 + word)
+            lines.append(INDENT * 2 + first)
         else:
-            lines[-1] += f" {word}"
+            lines[-1] += f" {first}"
+        lines += [INDENT * 3 + one for one in others]
     return lines
 
 
@@ -61,4 +65,17 @@ def _option(field: Field, value: Any) -> Iterator[str]:  # noqa: ANN401 - any JS
             yield from _option(field, one)
     else:
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        if len(text) + len(field.option) > VALUE_LENGTH_MAX and not isinstance(value, str):
+            text = _broken(value)
         yield f"{field.option} {shlex.quote(text)}"
+
+
+def _broken(value: Any) -> str:  # noqa: ANN401 - any JSON value.
+    """Return JSON in lines that are as long as is permitted."""
+    lines = [""]
+    for part in orjson.dumps(value, option=orjson.OPT_INDENT_2).decode().splitlines():
+        text = part.strip()
+        if len(lines[-1]) + len(text) > VALUE_LENGTH_MAX - INDENTED_MAX:
+            lines.append("")
+        lines[-1] += text
+    return "\n".join(lines)

@@ -27,6 +27,7 @@ RESERVED = frozenset(
         *("json", "idempotency-key", "timeout", "include", "verbose", "last-event-id"),
     }
 )
+CHOICES_LENGTH_MAX = 60
 TENANT_FIELDS = {"tenantId", "tenant_id"}
 _REFERENCE = re.compile(r"#/\$defs/(\w+)")
 
@@ -75,6 +76,9 @@ def fields_of(operation: AnyOperation) -> list[Field]:
         known = {one.json_name for one in fields}
         if model is not None:
             fields += [one for one in _model_fields(place, model) if one.name not in known]
+    # The caller's current session has no option where the operation is about another one.
+    names = {one.name for one in fields}
+    fields = [one for one in fields if one.name.removeprefix("_") not in names - {one.name}]
     # Required fields come first, the id of the tenant last: few callers need it.
     return sorted(fields, key=lambda one: (not one.is_required, one.name in TENANT_FIELDS))
 
@@ -99,6 +103,9 @@ def _resolve(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
     choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(choices) == 1:
         return _resolve({**choices[0], **_without(schema, "anyOf")}, definitions)
+    if choices and all("enum" in one for one in choices):
+        merged = [value for one in choices for value in one["enum"]]
+        return {**_without(schema, "anyOf"), "enum": merged}
     return schema
 
 
@@ -149,6 +156,22 @@ class Json(click.ParamType[Any]):
             self.fail(f"not valid JSON: {error}.", param, ctx)
 
 
+class TextOrJson(Json):
+    """A text, or a JSON object or list. Other JSON values need ``--json``."""
+
+    name = "text or json"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature.
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - any JSON value.
+        if str(value).lstrip().startswith(("{", "[")):
+            return super().convert(value, param, ctx)
+        return value
+
+
 class FieldOption(click.Option):
     heading = "Fields"
 
@@ -165,8 +188,14 @@ def option_for(field: Field) -> FieldOption:
         default=None,
         multiple=many,
         allow_from_autoenv=False,  # A variable such as QUORATE_STATUS would be a surprise.
+        metavar=field.name.upper() if _has_long_choices(schema) else None,
         help=_help(field),
     )
+
+
+def _has_long_choices(schema: Schema) -> bool:
+    """Tell whether the choices are in the description, because they do not fit before it."""
+    return len("|".join(map(str, schema.get("enum", ())))) > CHOICES_LENGTH_MAX
 
 
 def _unit_of(field: Field) -> str | None:
@@ -190,7 +219,13 @@ def _type_of(schema: Schema, unit: str | None = None) -> "click.ParamType[Any]":
         case "boolean":
             return click.BOOL
         case _:
-            return Json()
+            return TextOrJson() if _permits_text(schema) else Json()
+
+
+def _permits_text(schema: Schema) -> bool:
+    """Tell whether a field of several types may be a text."""
+    types = schema.get("type", ())
+    return "string" in types or any(one.get("type") == "string" for one in schema.get("anyOf", ()))
 
 
 def _help(field: Field) -> str:
@@ -209,6 +244,8 @@ def _rules(field: Field) -> Iterator[str]:
         yield f"default: {_format(schema['default'])}"
     if schema.get("type") == "array":
         yield "repeatable"
+    if _has_long_choices(schema):
+        yield f"one of: {', '.join(schema['enum'])}"
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     if lowest is not None and highest is not None and highest != SEQUENCE_MAX:
         yield f"{_format(lowest)} to {_format(highest)}"

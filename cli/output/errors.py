@@ -97,15 +97,6 @@ OPERATOR_ADVICE: Mapping[str, str] = {
     "role_forbidden": "this needs the admin key: set QUORATE_ADMIN_KEY",
     "unauthorized": "this needs the admin key: set QUORATE_ADMIN_KEY",
 }
-# Problems of mail whose exit code differs from that of their status.
-_EXIT_CODES: Mapping[str, int] = {
-    "mailbox_required": USAGE,
-    "recipient_invalid": USAGE,
-    "too_many_recipients": USAGE,
-    "subject_too_long": USAGE,
-    "not_schedulable": USAGE,
-    "rate_limit_exceeded": QUOTA,
-}
 # Problems whose advice depends on the key, so the message says where the key comes from.
 _OF_KEY = frozenset({"unauthorized", "tenant_forbidden", "role_forbidden", "acting_as_another"})
 _KEY_SOURCES: Mapping[str, str] = {
@@ -171,20 +162,37 @@ def exit_code_of(code: str) -> int:
 def _exit_code(failed: "RequestFailedError") -> int:
     from quorate.client import errors, rejections
 
+    if isinstance(failed, rejections.RejectedError):
+        declared = _exit_code_of_declaration(failed.code)
+        if declared is not None:
+            return declared
     codes: Mapping[type[Exception], int] = {
         errors.ConfigurationError: USAGE,
-        rejections.QuotaExceededError: QUOTA,  # They are ConflictErrors as well.
-        rejections.DailyQuotaExceededError: QUOTA,
         rejections.InvalidRequestError: USAGE,
-        rejections.ContactEmailInvalidError: USAGE,
         errors.ConflictError: CONFLICT,
         errors.UnauthorizedError: UNAUTHORIZED,
         errors.NotFoundError: NOT_FOUND,
         errors.UnavailableError: UNAVAILABLE,
     }
-    if isinstance(failed, rejections.RejectedError) and failed.code in _EXIT_CODES:
-        return _EXIT_CODES[failed.code]
     return next((code for kind, code in codes.items() if isinstance(failed, kind)), ERROR)
+
+
+def _exit_code_of_declaration(code: str) -> int | None:
+    """Return the exit code of a problem that the domain declares; None for all others."""
+    from quorate.contracts.problems import KINDS
+    from quorate.domain.shared import errors
+
+    codes: Mapping[type[Exception], int] = {
+        errors.Forbidden: UNAUTHORIZED,
+        errors.NotFound: NOT_FOUND,
+        errors.Conflict: CONFLICT,
+        errors.LimitReached: QUOTA,
+        errors.Invalid: USAGE,
+    }
+    kind = KINDS.get(code)
+    if kind is None:
+        return None  # Of a newer service.
+    return next((number for base, number in codes.items() if issubclass(kind.error, base)), None)
 
 
 def _describe(failed: "RequestFailedError") -> str:

@@ -184,7 +184,7 @@ class _ItemCommand:
         if item.claimant_id is not None and item.claimant_id != agent.id and not is_operator:
             raise ListItemOwned(str(item.number), item.owner_name or item.claimant_id)
 
-    def _claimed(  # noqa: PLR0917 - who claims what, for whom.
+    def _claimed(  # noqa: PLR0917 - the task, its claimer and its owner.
         self,
         state: TenantState,
         context: DecisionContext,

@@ -2,7 +2,7 @@
 
 * Each occurrence is one event, ``ScheduleFired``, with the time for which it was planned. What
   follows from it, a message in a session or a task for the workers of a preset, is recorded in the
-  same transaction. So it happens once, whoever asks for it and however often.
+  same transaction. So it happens once, however often and by any process it is asked for.
 * An occurrence that is later than MISSED_AFTER_SECONDS was missed. ``missed`` says what happens:
   ``one`` fires the last one, ``skip`` none of them, ``all`` each, at most CAUGHT_UP_MAX in a row.
 * An occurrence acts as the agent that created the schedule, under the presets of that request. When

@@ -1,4 +1,4 @@
-"""Schedules over simulated time, on both databases: each occurrence once, whoever fires it."""
+"""Schedules over simulated time, on both databases: each occurrence once, by any process."""
 
 import asyncio
 import random

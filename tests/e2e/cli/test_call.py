@@ -178,6 +178,8 @@ def test_field_named_like_a_common_option_has_a_prefix() -> None:
         ({"enum": ["a", "b"]}, ["--value", "b"], "b"),
         ({"const": "a"}, ["--value", "a"], "a"),
         ({"type": "object"}, ["--value", '{"a": 1}'], {"a": 1}),
+        ({"type": ["string", "object"]}, ["--value", "12"], "12"),
+        ({"anyOf": [{"type": "object"}, {"type": "string"}]}, ["--value", "[1]"], [1]),
         (
             {"type": "array", "items": {"type": "integer"}},
             ["--value", "1", "--value", "2"],

@@ -31,7 +31,8 @@ WIDTH = 80
 DEMO_SECONDS = "5"  # For examples without --seconds.
 # tests/e2e/service/test_external_nats.py covers what its examples start.
 # tests/e2e/cli/test_spawn_and_worker.py covers workers, which do not end.
-TESTED_ELSEWHERE = {("nats-config",), ("worker",)}
+# tests/e2e/cli/test_mail_attachment.py covers attachments, which come from outside.
+TESTED_ELSEWHERE = {("nats-config",), ("worker",), ("mail", "attachment")}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
 NOT_RUN = ("Exit codes",)
 POSTGRES = "postgresql+asyncpg://owner@host/quorate"

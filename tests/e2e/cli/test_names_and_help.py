@@ -14,7 +14,7 @@ GROUPS = [(), *sorted({path[:length] for path in COMMANDS for length in range(1,
 # Commands with an API client that only read; all others of these groups change something.
 READING = {
     *("get", "list", "votes", "config", "self", "show", "whoami", "tail", "export"),
-    *("read", "watch"),
+    *("read", "watch", "attachment"),
 }
 CHANGING_GROUPS = {"agents", "lease", "proposals", "mail", "keys", "tenants", "context"}
 OWN_OUTPUT = {("lease", "run")}  # Standard output belongs to the program that it runs.

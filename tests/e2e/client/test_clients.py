@@ -17,6 +17,7 @@ from quorate.client import (
     UnauthorizedError,
     mail_requests,
     operator_requests,
+    preset_requests,
     requests,
 )
 from quorate.client import resources as groups
@@ -236,12 +237,14 @@ def iterate_until(notifications: Iterator[Any], name: str) -> Iterator[Any]:
 
 
 def test_every_function_of_requests_is_in_a_group() -> None:
-    modules = {requests.__name__, operator_requests.__name__, mail_requests.__name__}
+    modules = (requests, operator_requests, mail_requests, preset_requests)
+    names = {one.__name__ for one in modules}
     made = {
         name
-        for name, function in (*vars(requests).items(), *vars(mail_requests).items())
+        for module in modules
+        for name, function in vars(module).items()
         if inspect.isfunction(function)
-        and function.__module__ in modules
+        and function.__module__ in names
         and not name.startswith("_")
     }
     members = [vars(group).values() for group in vars(groups).values() if _is_group(group)]

@@ -15,6 +15,7 @@ from quorate.api.routes import ENDPOINTS
 from quorate.client import (
     list_requests,
     mail_requests,
+    preset_requests,
     requests,
     schedule_requests,
     session_requests,
@@ -96,6 +97,7 @@ ALL: tuple[Request[Any], ...] = (
     session_requests.session_state(ME, "set", "plan", key="step", value=None),
     list_requests.task_list(ME, "claim", id="1", expected_version=2),
     schedule_requests.schedule(ME, "get", id="sched_1"),
+    preset_requests.list_tools("mcp"),
 )
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 MAIL: tuple[Request[Any], ...] = (

@@ -25,7 +25,7 @@ class TenantData:
     preset: str
     attached: str  # A message from outside with an attachment.
     session_message: str  # In the main session of the agent.
-    task: Json  # Of the agent, claimed by itself, with a file and a question.
+    task: Json  # Of the agent, which claimed it, with a file and a question.
     artifact: str
     question: str
     item: str  # A task in a list that is named like the tenant.
