@@ -70,12 +70,13 @@ SAME_AGENT = (
 NAME_ASSIGNMENTS = {
     *(("register", "agentName"), ("issueKey", "agentName"), ("putPreset", "preset_name")),
     *session_requests.NEW,
+    ("schedule", "preset"),  # Its other actions ignore it.
     ("issueKey", "preset"),  # tests/integration/api/test_presets.py
 }
 # Any agent may request a lease on any contact. Only a filter refers to an existing contact.
 SHARED_IN_BODIES = {"contactEmail"}
 # They name no agent: unknown ones are not found.
-MAIL_IDS = {"inReplyTo", "threadId", "key", "inheritAgentFrom", "id"}
+MAIL_IDS = {"inReplyTo", "threadId", "key", "inheritAgentFrom", "id", "preset"}
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
