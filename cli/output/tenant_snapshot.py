@@ -1,4 +1,4 @@
-"""State of a tenant at one time: active agents, held leases, consensus proposals, mail.
+"""State of a tenant at one time: agents, leases held, consensus proposals, mail, sessions.
 
 Timeouts and expirations take effect at their deadline, before the log records them. The domain
 rules decide this, so the result equals the HTTP API's.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from quorate.cli.output.console import print_table
 from quorate.cli.output.mail_snapshot import print_threads, take_threads
+from quorate.cli.output.session_snapshot import print_session_state, take_session_state
 from quorate.domain.coordination.consensus import CONSENSUS, Choice, ConsensusRequest, Vote
 from quorate.domain.coordination.leases import LEASES, Lease
 from quorate.domain.coordination.status import lease_status, request_status
@@ -44,6 +45,7 @@ def take_snapshot(history: "History") -> Json:
         "leases": [_lease(lease, tenant_state) for lease in held],
         "consensus": [_request(request, tenant_state, at) for request in requests],
         "threads": take_threads(tenant_state),
+        **take_session_state(tenant_state),
     }
 
 
@@ -155,6 +157,7 @@ def print_tables(found: Json) -> None:
         [_request_row(request) for request in found["consensus"]],
     )
     print_threads(found["threads"])
+    print_session_state(found)
 
 
 def _request_row(request: Json) -> tuple[str, ...]:
