@@ -58,8 +58,12 @@ _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 class RandomHistory:
     """Two tenants with agents that execute random commands."""
 
-    def __init__(self, target: Path | Database, seed: int, *, mail: bool = True) -> None:
+    def __init__(
+        self, target: Path | Database, seed: int, *, mail: bool = True, schedules: bool = False
+    ) -> None:
+        """``schedules``: contain schedules also without mail."""
         self._mail_weight = 40 if mail else 0
+        self._schedule_weight = 10 if mail or schedules else 0
         self.now = NOON
         self.results: list[CommandResult] = []  # In the order of submission.
         self.log = EventStore(SqliteDatabase(target) if isinstance(target, Path) else target)
@@ -204,7 +208,7 @@ class RandomHistory:
             *([self._use_sessions] * (self._mail_weight // 2)),
             *([self._spawn] * (self._mail_weight // 2)),
             *([self._change_list] * 10),
-            *([self._schedule] * (self._mail_weight // 4)),
+            *([self._schedule] * self._schedule_weight),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 

@@ -41,7 +41,8 @@ def recorded_log(tmp_path_factory: pytest.TempPathFactory) -> RecordedLog:
     data_dir = tmp_path_factory.mktemp("data")
 
     async def live() -> None:
-        async with RandomHistory(data_dir / "quorate.db", seed=10, mail=False) as random_history:
+        history = RandomHistory(data_dir / "quorate.db", seed=13, mail=False, schedules=True)
+        async with history as random_history:
             await random_history.run(rounds=50)
             await random_history.export(TENANT, data_dir / "log.jsonl")
 
