@@ -15,13 +15,12 @@ PATIENT = ("containers", "crash", "fleet", "replicas")
 
 # Each test process collects thousands of tests: they are not garbage, and are not searched for it.
 COLLECT_EVERY_OBJECTS = 20_000
-gc.disable()
+gc.set_threshold(COLLECT_EVERY_OBJECTS, 10, 50)
 
 
 def pytest_collection_finish() -> None:
+    gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_EVERY_OBJECTS)
-    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
