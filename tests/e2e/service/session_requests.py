@@ -27,7 +27,7 @@ BODIES: Mapping[str, Callable[[Any], Json]] = {
         lambda side: {"key": main_session(side.agent), "agent_id": side.agent.id},
     ),
     "sessionsList": lambda side: {"agent_id": side.agent.id},
-    "sessionsSearch": lambda side: {"query": side.tenant.id, "agent_id": side.agent.id},
+    "sessionsSearch": lambda side: {"query": "nothing", "agent_id": side.agent.id},
     "sessionsSend": lambda side: {
         "key": main_session(side.agent),
         "message": "Hello",

@@ -134,8 +134,8 @@ def narrow(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def load(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own type.
-    """Load the document into schemathesis, and forbid undocumented fields in responses."""
+def prepare(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with undocumented fields forbidden in responses."""
     document = copy.deepcopy(document)
     for name, schema in document["components"]["schemas"].items():
         if name.endswith("Response"):
@@ -145,11 +145,25 @@ def load(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own t
     for part in parts(document):
         if part.get("name") == "wait":
             part["schema"]["maximum"] = WAIT_SECONDS_MAX
-    return schemathesis.openapi.from_dict(document)
+    return document
 
 
-NARROWED_SCHEMA = load(narrow(openapi_document()))
-FULL_SCHEMA = load(openapi_document())
+def load(document: dict[str, Any], operation_id: str) -> Any:  # noqa: ANN401 - its own type.
+    """Load one operation into schemathesis, with the other methods of its path.
+
+    With all paths, each test would keep all operations in memory.
+    """
+    paths = {
+        path: methods
+        for path, methods in document["paths"].items()
+        if operation_id in {one["operationId"] for one in methods.values()}
+    }
+    schema = schemathesis.openapi.from_dict({**document, "paths": paths})
+    return schema.include(operation_id=operation_id)
+
+
+NARROWED, FULL = prepare(narrow(openapi_document())), prepare(openapi_document())
+FULL_SCHEMA = schemathesis.openapi.from_dict(FULL)
 
 
 # -- Fixtures ----------------------------------------------------------------
@@ -297,8 +311,8 @@ def request_with_any_key(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - 
 # One test function per endpoint: schemathesis gives all of them the same id, and pytest-xdist would
 # then run only one of them.
 TESTS = {
-    f"test_{make.__name__}_{endpoint.name}": make(schema.include(operation_id=endpoint.name))
-    for make, schema in ((tenant_request, NARROWED_SCHEMA), (request_with_any_key, FULL_SCHEMA))
+    f"test_{make.__name__}_{endpoint.name}": make(load(document, endpoint.name))
+    for make, document in ((tenant_request, NARROWED), (request_with_any_key, FULL))
     for endpoint in ENDPOINTS
     if not endpoint.streams
 }

@@ -12,8 +12,9 @@ import pytest
 from quorate.api.routes import ENDPOINTS, public_path
 from tests.integration.api.raw_clients import RunningService
 from tests.integration.api.test_schemathesis import (
-    NARROWED_SCHEMA,
+    NARROWED,
     ids,
+    load,
     session,
     statuses,
     tenant_request,
@@ -33,7 +34,7 @@ def service(
 
 
 TESTS = {
-    f"test_{endpoint.name}": tenant_request(NARROWED_SCHEMA.include(operation_id=endpoint.name))
+    f"test_{endpoint.name}": tenant_request(load(NARROWED, endpoint.name))
     for endpoint in ENDPOINTS
     if endpoint.hot
 }
