@@ -2,6 +2,7 @@
 
 from quorate.client.errors import ConflictError, NotFoundError, UnauthorizedError
 from quorate.client.rejections import RejectedError
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.sessions import presets, tool_controls
 from quorate.domain.sessions.policies import ToolDenied
 
@@ -13,7 +14,7 @@ class ToolDeniedError(RejectedError, UnauthorizedError):
 
 
 class PresetNotFoundError(RejectedError, NotFoundError):
-    code = presets.PresetNotFound.code
+    code = PresetNotFound.code
 
 
 class PresetInvalidError(RejectedError):

@@ -13,10 +13,10 @@ from quorate.contracts.sessions.presets import (
     PresetInfo,
     RemovedPreset,
 )
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.sessions.presets import (
     ApplyPreset,
     Preset,
-    PresetNotFound,
     RemovePreset,
     hints_of,
 )

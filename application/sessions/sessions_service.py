@@ -1,6 +1,6 @@
 """What handlers of sessions, tasks and presets need besides the service."""
 
-from quorate.domain.sessions.presets import PresetNotFound
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared.records import record
 from quorate.eventlog.contents import ContentReader

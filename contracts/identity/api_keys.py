@@ -21,6 +21,7 @@ from quorate.domain.identity.api_keys import (
     OVERLAP_SECONDS_MAX,
     KeyEnded,
     KeyNotFound,
+    PresetNotFound,
 )
 from quorate.domain.identity.principals import PRESET_NAME, Role
 from quorate.domain.identity.tenants import TenantNotFound
@@ -97,7 +98,7 @@ ISSUE_KEY = Operation(
     body=KeyBody,
     query=Query,
     response=IssuedKeyInfo,
-    errors=(QuotaExceeded, TenantNotFound),
+    errors=(QuotaExceeded, TenantNotFound, PresetNotFound),
     command=True,
 )
 LIST_KEYS = Operation(

@@ -17,6 +17,7 @@ from quorate.contracts.wire_models import (
     SnakeResponse,
     Time,
 )
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX
 from quorate.domain.sessions.presets import (
     ATTEMPTS_MAX,
@@ -24,7 +25,6 @@ from quorate.domain.sessions.presets import (
     TEXT_LENGTH_MAX,
     TIMEOUT_SECONDS_MAX,
     PresetInvalid,
-    PresetNotFound,
     TooManyPresets,
 )
 from quorate.domain.sessions.tool_controls import ACTIVE_TOOLS_MAX, TOOL_NAME_LENGTH_MAX

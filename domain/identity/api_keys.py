@@ -108,6 +108,15 @@ class KeyNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class PresetNotFound(NotFound):
+    """A key for a preset that is misspelt would permit nothing."""
+
+    code, title = "preset_not_found", "Preset not found"
+    detail = "preset not found: {name}"
+    name: str
+
+
+@dataclass(eq=False)
 class KeyEnded(Conflict):
     """A revoked or expired key cannot be rotated. Issue a key instead."""
 

@@ -12,6 +12,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias, assert_never, get_args
 
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.identity.principals import PRESET_NAME, Principal
 from quorate.domain.sessions.policies import (
     NOTHING_PERMITTED,
@@ -30,7 +31,7 @@ from quorate.domain.sessions.tool_controls import (
     parse_tool_controls,
 )
 from quorate.domain.shared.aggregates import Aggregate, Read, Reads
-from quorate.domain.shared.errors import Invalid, LimitReached, NotFound
+from quorate.domain.shared.errors import Invalid, LimitReached
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
@@ -130,13 +131,6 @@ class PresetInvalid(Invalid):
     detail = "{path}: {why}"
     path: str
     why: str
-
-
-@dataclass(eq=False)
-class PresetNotFound(NotFound):
-    code, title = "preset_not_found", "Preset not found"
-    detail = "preset not found: {name}"
-    name: str
 
 
 @dataclass(eq=False)

@@ -31,7 +31,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from quorate.api.openapi import openapi_document
-from quorate.api.routes import ENDPOINTS
+from quorate.api.routes import ENDPOINTS, public_path
 from tests.integration.api.raw_clients import RunningService, run_service
 from tests.integration.api.schema_reader import parts
 
@@ -162,8 +162,23 @@ def load(document: dict[str, Any], operation_id: str) -> Any:  # noqa: ANN401 - 
     return schema.include(operation_id=operation_id)
 
 
+# Ids of sessions, tasks, lists and schedules exist only after other calls, and their waits are in
+# bodies: test_sessions.py, test_tasks.py, test_task_lists.py, test_schedules.py, test_presets.py.
+OTHERWISE_TESTED = ("/v1/tools", "/v1/tasks", "/v1/sessions", "/v1/presets")
+GENERATED = [
+    one for one in ENDPOINTS if not one.streams and not one.path.startswith(OTHERWISE_TESTED)
+]
 NARROWED, FULL = prepare(narrow(openapi_document())), prepare(openapi_document())
-FULL_SCHEMA = schemathesis.openapi.from_dict(FULL)
+FULL_SCHEMA = schemathesis.openapi.from_dict(
+    {
+        **FULL,
+        "paths": {
+            path: one
+            for path, one in FULL["paths"].items()
+            if not path.startswith(OTHERWISE_TESTED)
+        },
+    }
+)
 
 
 # -- Fixtures ----------------------------------------------------------------
@@ -313,8 +328,7 @@ def request_with_any_key(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - 
 TESTS = {
     f"test_{make.__name__}_{endpoint.name}": make(load(document, endpoint.name))
     for make, document in ((tenant_request, NARROWED), (request_with_any_key, FULL))
-    for endpoint in ENDPOINTS
-    if not endpoint.streams
+    for endpoint in GENERATED
 }
 globals().update(TESTS)
 
@@ -345,8 +359,8 @@ def test_every_endpoint_was_exercised(
     chosen = {str(getattr(item, "originalname", "")) for item in request.session.items}
     if not chosen >= TESTS.keys():
         pytest.skip("only some of the tests were selected")
-    labels = {operation.ok().label for operation in FULL_SCHEMA.get_all_operations()}
+    labels = {f"{one.method} {public_path(one)}" for one in GENERATED}
     found = statuses(service)
     served = {label for label, status in found if status == 200}
-    assert labels - NOT_GENERATED == served - NOT_GENERATED
+    assert labels - NOT_GENERATED <= served
     assert {200, 400, 401, 403, 404, 405, 409, 415, 422} <= {status for _, status in found}

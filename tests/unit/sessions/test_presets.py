@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from quorate.domain.identity.api_keys import PresetNotFound
 from quorate.domain.identity.principals import Principal
 from quorate.domain.sessions.policies import NOTHING_PERMITTED, SessionRule, ToolRule
 from quorate.domain.sessions.presets import (
@@ -16,7 +17,6 @@ from quorate.domain.sessions.presets import (
     Preset,
     PresetApplied,
     PresetInvalid,
-    PresetNotFound,
     PresetRemoved,
     RemovePreset,
     Restrictions,
