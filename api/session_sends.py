@@ -8,17 +8,16 @@
 """
 
 import asyncio
-import secrets
 from typing import Any
 
 import orjson
 
 from quorate.api.event_streams import SubscriptionWait, wait_while_connected
 from quorate.application.execution import Service, replay_headers
+from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply
 from quorate.application.rendering import Json, dump
 from quorate.application.sessions.session_rendering import json_of, render_message
-from quorate.application.sessions.sessions import new_id
 from quorate.application.sessions.tool_calls import ToolCaller, handles_tool
 from quorate.contracts.problems import Problem
 from quorate.contracts.sessions.session_messages import SESSIONS_SEND, SessionsSendInput
@@ -30,7 +29,7 @@ from quorate.domain.sessions.session_messages import (
     SessionBodyTooLarge,
 )
 from quorate.domain.sessions.session_sending import SendToSession, SentMessage
-from quorate.domain.shared.contents import SALT_BYTES, Content
+from quorate.domain.shared.contents import Content
 from quorate.eventlog.envelopes import Accepted
 from quorate.projections.sessions.session_queries import KeyedMessage
 
@@ -99,12 +98,8 @@ def make_session_content(service: Service, message: Any) -> Content:  # noqa: AN
     data = message.encode() if is_text else json_of(message)
     if len(data) > SESSION_BODY_BYTES_MAX:
         raise SessionBodyTooLarge(SESSION_BODY_BYTES_MAX)
-    return Content(
-        id=new_id(service, MESSAGE_ID),
-        part=TEXT_PART if is_text else JSON_PART,
-        salt=secrets.token_bytes(SALT_BYTES),
-        data=data,
-    )
+    part = TEXT_PART if is_text else JSON_PART
+    return salted(service.prefixed_id(MESSAGE_ID), part, data)
 
 
 async def _wait_for_reply(

@@ -18,7 +18,6 @@ from quorate.application.sessions.task_access import (
 from quorate.application.sessions.task_texts import (
     TASK_ID,
     make_content,
-    new_id,
     read_texts,
     render_claim,
     render_spawned,
@@ -154,7 +153,7 @@ async def spawn_agent(service: Service, call: Call, caller: ToolCaller) -> Reply
     caller.require_agent()
     if not body.task or not body.task.strip():
         raise TaskTextRequired
-    tenant, task_id = call.principal.tenant, new_id(service, TASK_ID)
+    tenant, task_id = call.principal.tenant, service.prefixed_id(TASK_ID)
     texts = {TASK_PART: body.task}
     if body.context is not None:
         texts[CONTEXT_PART] = body.context

@@ -11,6 +11,7 @@ from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.mail.mail_service import MailService
 from quorate.application.mail.tenant_domains import TenantDomains
+from quorate.application.new_contents import prefixed_id
 from quorate.application.operations import Call, Reply
 from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
@@ -83,6 +84,9 @@ class Service:
 
     def id(self) -> str:
         return self.new_id(self.clock())
+
+    def prefixed_id(self, prefix: str) -> str:
+        return prefixed_id(prefix, self.id())
 
     async def execute(
         self,

@@ -186,7 +186,7 @@ def session_tools(operations: Iterable[AnyOperation]) -> tuple[Tool, ...]:
             is_destructive=operation.command and name not in _ADDITIVE,
         )
         for operation in operations
-        if (name := getattr(operation, "tool", None)) is not None
+        if (name := operation.tool) is not None
     )
 
 

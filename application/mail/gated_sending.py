@@ -13,7 +13,6 @@ from quorate.application.mail.sending import (
     THREAD_ID,
     check_subject,
     make_contents,
-    new_mail_id,
 )
 from quorate.application.operations import Call, Reply
 from quorate.application.rendering import Json, dump
@@ -55,7 +54,7 @@ async def send_payload(service: Service, call: Call, body: SendBody) -> Reply:
         recipient = parse_recipient(body.contact_email, TO, settings.domain, to_a_labels)
     except RecipientInvalid as error:
         raise problem_of(error) from None
-    message_id = new_mail_id(service, MESSAGE_ID)
+    message_id = service.prefixed_id(MESSAGE_ID)
     texts = {TEXT_PART: body.payload.text}
     if body.payload.html is not None:
         texts[HTML_PART] = body.payload.html
@@ -68,7 +67,7 @@ async def send_payload(service: Service, call: Call, body: SendBody) -> Reply:
         body=make_contents(message_id, texts),
         settings=settings,
         new_message_id=message_id,
-        new_thread_id=new_mail_id(service, THREAD_ID),
+        new_thread_id=service.prefixed_id(THREAD_ID),
         in_reply_to=await _last_of_thread(service, call, body.thread_id),
         fence=body.fence,
         scheduled_at=scheduled_at,

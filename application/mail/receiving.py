@@ -9,7 +9,6 @@
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,8 +19,9 @@ import structlog
 from quorate.application.execution import Service
 from quorate.application.mail.inbound_message import InboundMessage, loop_reason, parse_inbound
 from quorate.application.mail.mail_reports import BounceReport, ComplaintReport
-from quorate.application.mail.sending import MESSAGE_ID, THREAD_ID, new_mail_id
+from quorate.application.mail.sending import MESSAGE_ID, THREAD_ID
 from quorate.application.mail.unreadable_message import UnreadableMessage
+from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import dump
 from quorate.contracts.mail.messages import RECEIVE_MAIL, InboundInfo, RejectedRecipient
@@ -40,7 +40,6 @@ from quorate.domain.mail.delivery_attempts import RecordBounce, RecordComplaint
 from quorate.domain.mail.messages import HTML_PART, TEXT_PART, Attachment, Message
 from quorate.domain.mail.receiving import DeliverReceived, ReceiveMessage
 from quorate.domain.mail.settings import MailSettings
-from quorate.domain.shared.contents import SALT_BYTES, Content
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
 from quorate.domain.shared.records import record
 from quorate.eventlog.envelopes import Accepted
@@ -194,7 +193,7 @@ async def _command(  # noqa: PLR0917 - the parts of the command.
     settings: MailSettings,
     rfc_id: str | None,
 ) -> ReceiveMessage:
-    message_id = new_mail_id(service, MESSAGE_ID)
+    message_id = service.prefixed_id(MESSAGE_ID)
     text, html = _texts(message)
     parts = {TEXT_PART: text.encode()} | ({} if html is None else {HTML_PART: html.encode()})
     attachments: list[Attachment] = []
@@ -217,13 +216,10 @@ async def _command(  # noqa: PLR0917 - the parts of the command.
         to=message.to[:ADDRESSES_SHOWN_MAX],
         cc=message.cc[:ADDRESSES_SHOWN_MAX],
         subject=message.subject,
-        body=tuple(
-            Content(id=message_id, part=part, salt=secrets.token_bytes(SALT_BYTES), data=data)
-            for part, data in parts.items()
-        ),
+        body=tuple(salted(message_id, part, data) for part, data in parts.items()),
         settings=settings,
         new_message_id=message_id,
-        new_thread_id=new_mail_id(service, THREAD_ID),
+        new_thread_id=service.prefixed_id(THREAD_ID),
         rfc_message_id=rfc_id,
         replied_ids=await _replied(service, tenant, message),
         attachments=tuple(attachments),

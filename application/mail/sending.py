@@ -1,11 +1,11 @@
 """Send messages."""
 
 import re
-import secrets
 
 from quorate.application.execution import Service, problem_of
 from quorate.application.mail.mailbox_owner import agent_ref
 from quorate.application.mail.rendering import render_sent
+from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import dump
 from quorate.contracts.mail.messages import SEND_MAIL, SendMailBody
@@ -13,17 +13,13 @@ from quorate.contracts.problems import Problem
 from quorate.domain.mail.addresses import parse_recipients
 from quorate.domain.mail.messages import BODY_BYTES_MAX, HTML_PART, TEXT_PART
 from quorate.domain.mail.sending import SendMessage
-from quorate.domain.shared.contents import SALT_BYTES, Content
+from quorate.domain.shared.contents import Content
 from quorate.domain.shared.errors import DomainError
 from quorate.runtime.domain_names import to_a_labels
 
 MESSAGE_ID, THREAD_ID = "msg_", "thr_"
 # Line breaks and control characters; a tab is allowed.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
-
-
-def new_mail_id(service: Service, prefix: str) -> str:
-    return prefix + service.id().replace("-", "")
 
 
 def make_contents(message_id: str, texts: dict[str, str]) -> tuple[Content, ...]:
@@ -35,8 +31,7 @@ def make_contents(message_id: str, texts: dict[str, str]) -> tuple[Content, ...]
             raise Problem(
                 "body_too_large", f"body_{part}: at most {BODY_BYTES_MAX} bytes of UTF-8."
             )
-        salt = secrets.token_bytes(SALT_BYTES)
-        found.append(Content(id=message_id, part=part, salt=salt, data=data))
+        found.append(salted(message_id, part, data))
     return tuple(found)
 
 
@@ -55,7 +50,7 @@ async def send(service: Service, call: Call) -> Reply:
         agent = agent_ref(call)
     except DomainError as error:
         raise problem_of(error) from None
-    message_id = new_mail_id(service, MESSAGE_ID)
+    message_id = service.prefixed_id(MESSAGE_ID)
     texts = {TEXT_PART: body.body_text}
     if body.body_html is not None:
         texts[HTML_PART] = body.body_html

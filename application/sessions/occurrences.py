@@ -1,15 +1,14 @@
 """Make what an occurrence of a schedule sends: a message for a session, or a task for workers."""
 
-import secrets
 from typing import Any
 
 import orjson
 
+from quorate.application.new_contents import prefixed_id, salted
 from quorate.domain.sessions.schedule_firing import Occurrence
 from quorate.domain.sessions.schedules import Schedule
 from quorate.domain.sessions.session_messages import JSON_PART, MESSAGE_ID
 from quorate.domain.sessions.tasks import TASK_PART
-from quorate.domain.shared.contents import SALT_BYTES, Content
 
 AGENT_TURN = "agentTurn"
 
@@ -21,11 +20,9 @@ def payload_of(schedule: Schedule, message: str | None) -> dict[str, Any]:
 
 def make_occurrence(schedule: Schedule, message: str, new_id: str) -> Occurrence:
     """Return the occurrence with a new content. A session gets the payload, a task its message."""
-    unique = new_id.replace("-", "")
     if schedule.preset is not None:
-        id_, part, data = f"task_{unique}", TASK_PART, message.encode()
+        id_, part, data = prefixed_id("task_", new_id), TASK_PART, message.encode()
     else:
-        id_, part = f"{MESSAGE_ID}{unique}", JSON_PART
+        id_, part = prefixed_id(MESSAGE_ID, new_id), JSON_PART
         data = orjson.dumps(payload_of(schedule, message))
-    content = Content(id=id_, part=part, salt=secrets.token_bytes(SALT_BYTES), data=data)
-    return Occurrence(schedule=schedule, content=content)
+    return Occurrence(schedule=schedule, content=salted(id_, part, data))

@@ -1,10 +1,10 @@
 """Schedules: turns of agents that occur by a cron expression, at a distance, or once."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from quorate.application.execution import Service
+from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply
 from quorate.application.rendering import Json, dump
 from quorate.application.sessions.occurrences import AGENT_TURN, make_occurrence, payload_of
@@ -26,7 +26,6 @@ from quorate.domain.sessions.schedules import (
     UnknownScheduleAction,
 )
 from quorate.domain.sessions.tool_controls import parse_tool_controls
-from quorate.domain.shared.contents import SALT_BYTES, Content
 from quorate.domain.shared.timestamps import iso
 from quorate.projections.snapshots import Size
 
@@ -77,19 +76,14 @@ async def _create(service: Service, call: Call, caller: ToolCaller) -> Reply:
     if payload.kind != AGENT_TURN:
         raise ScheduleInvalid(f"payload.kind is {AGENT_TURN}")
     caller.require_agent()
-    schedule_id = f"sched_{service.id().replace('-', '')}"
+    schedule_id = service.prefixed_id("sched_")
     command = CreateSchedule(
         caller=caller.principal,
         agent=caller.agent,
         restrictions=caller.restrictions,
         schedule_id=schedule_id,
         times=parse_times(body.schedule),
-        message=Content(
-            id=schedule_id,
-            part=MESSAGE_PART,
-            salt=secrets.token_bytes(SALT_BYTES),
-            data=payload.message.encode(),
-        ),
+        message=salted(schedule_id, MESSAGE_PART, payload.message.encode()),
         controls=parse_tool_controls(payload.active_tools, payload.tool_choice),
         missed=body.missed,
         count=await service.sessions.schedules.count(caller.principal.tenant),

@@ -1,10 +1,9 @@
 """Sessions of agents: list, create, branch and delete them, and keep values with them."""
 
-import secrets
-
 from orjson import Fragment
 
 from quorate.application.execution import Service
+from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply
 from quorate.application.rendering import Json, dump, renderer
 from quorate.application.sessions.current_session import current_session
@@ -41,16 +40,11 @@ from quorate.domain.sessions.session_values import (
     SessionValueTooLarge,
 )
 from quorate.domain.sessions.sessions import OWN_KEY, SESSION_ID, Session
-from quorate.domain.shared.contents import SALT_BYTES, Content
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.sessions.session_queries import SessionPosition
 
 _render_branch = renderer(SessionBranchInfo, Session, session_key="key", fork_point="first_index")
 _render_value = renderer(SessionValueInfo, SessionValue, key="name")
-
-
-def new_id(service: Service, prefix: str) -> str:
-    return prefix + service.id().replace("-", "")
 
 
 @handles_tool(SESSIONS_LIST)
@@ -100,7 +94,7 @@ async def create_session(service: Service, call: Call, caller: ToolCaller) -> Re
         agent=caller.agent,
         restrictions=caller.restrictions,
         key=body.key or OWN_KEY + service.id(),
-        new_session_id=new_id(service, SESSION_ID),
+        new_session_id=service.prefixed_id(SESSION_ID),
         label=body.label,
         model=body.model,
         project_id=body.project_id,
@@ -142,7 +136,7 @@ async def branch_session(service: Service, call: Call, caller: ToolCaller) -> Re
         restrictions=caller.restrictions,
         source_key=key,
         new_key=OWN_KEY + service.id(),
-        new_session_id=new_id(service, SESSION_ID),
+        new_session_id=service.prefixed_id(SESSION_ID),
         label=body.label,
         fork_point=body.fork_point,
     )
@@ -211,12 +205,7 @@ async def _set(
         session_id=session.id,
         namespace=body.namespace,
         name=body.key,
-        body=Content(
-            id=new_id(service, VALUE_ID),
-            part=VALUE_PART,
-            salt=secrets.token_bytes(SALT_BYTES),
-            data=data,
-        ),
+        body=salted(service.prefixed_id(VALUE_ID), VALUE_PART, data),
     )
     response = dump({**shared, "found": True, "value": None})
     return await service.execute(call, command, lambda _: response)

@@ -128,7 +128,7 @@ async def _create(service: Service, call: Call, caller: ToolCaller) -> Reply:
         subject=body.subject,
         description=body.description or "",
         blocked_by=_blockers(body) or (),
-        new_item_id=f"item_{service.id().replace('-', '')}",
+        new_item_id=service.prefixed_id("item_"),
         count=await service.sessions.lists.count(caller.principal.tenant),
     )
     return await service.execute(call, command, _task)

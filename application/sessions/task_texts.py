@@ -1,16 +1,16 @@
 """Make the contents of tasks, and render tasks with them."""
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from quorate.application.execution import Service
+from quorate.application.new_contents import salted
 from quorate.application.rendering import Json
 from quorate.contracts.problems import Problem
 from quorate.domain.sessions.task_events import UNNAMED
 from quorate.domain.sessions.task_states import Artifact, Task
 from quorate.domain.sessions.tasks import CONTEXT_PART, TASK_PART, TEXT_PART
-from quorate.domain.shared.contents import SALT_BYTES, Content
+from quorate.domain.shared.contents import Content
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp, iso
 from quorate.eventlog.contents import Contents
 
@@ -19,19 +19,15 @@ OUTPUT_ID, ARTIFACT_ID, INPUT_ID = "output_", "artifact_", "input_"
 ANSWER_ID, RESULT_ID = "answer_", "result_"
 
 
-def new_id(service: Service, prefix: str) -> str:
-    return prefix + service.id().replace("-", "")
-
-
 def make_content(id_: str, part: str, data: bytes, bytes_max: int, field: str) -> Content:
     """Return a content with a random salt; raise Problem if it is too large."""
     if len(data) > bytes_max:
         raise Problem("body_too_large", f"{field}: at most {bytes_max} bytes of UTF-8.")
-    return Content(id=id_, part=part, salt=secrets.token_bytes(SALT_BYTES), data=data)
+    return salted(id_, part, data)
 
 
 def one_text(service: Service, prefix: str, text: str, bytes_max: int) -> tuple[Content, ...]:
-    id_ = new_id(service, prefix)
+    id_ = service.prefixed_id(prefix)
     return (make_content(id_, TEXT_PART, text.encode(), bytes_max, TEXT_PART),)
 
 

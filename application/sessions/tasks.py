@@ -23,7 +23,6 @@ from quorate.application.sessions.task_texts import (
     OUTPUT_ID,
     RESULT_ID,
     make_content,
-    new_id,
     one_text,
     render_artifact,
     render_state,
@@ -127,7 +126,7 @@ async def add_artifact(service: Service, call: Call) -> Reply:
     if (body.text is None) == (body.data is None):
         raise Problem("invalid_request", "text: either text or data is required.")
     data = _decoded(body.data) if body.text is None else body.text.encode()
-    id_ = new_id(service, ARTIFACT_ID)
+    id_ = service.prefixed_id(ARTIFACT_ID)
     contents = (make_content(id_, TEXT_PART, data, ARTIFACT_BYTES_MAX, "data"),)
     return await _report(
         service,

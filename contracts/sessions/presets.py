@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from quorate.contracts.identity.api_keys import PresetName
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_AUDIT, CAN_REMOVE_AGENTS
 from quorate.contracts.wire_models import (
@@ -164,4 +163,3 @@ DELETE_PRESET = Operation(
     unmetered=True,
 )
 OPERATIONS = (PUT_PRESET, GET_PRESET, LIST_PRESETS, DELETE_PRESET)
-__all__ = ["PresetName"]

@@ -1,0 +1,15 @@
+"""What a request creates at random, so the domain gets it as values: ids and salted contents."""
+
+import secrets
+
+from quorate.domain.shared.contents import SALT_BYTES, Content
+
+
+def prefixed_id(prefix: str, new_id: str) -> str:
+    """Return a UUID in the form of an id: ``msg_`` and 32 hexadecimal digits."""
+    return prefix + new_id.replace("-", "")
+
+
+def salted(id_: str, part: str, data: bytes) -> Content:
+    """Return a content with a random salt."""
+    return Content(id=id_, part=part, salt=secrets.token_bytes(SALT_BYTES), data=data)
