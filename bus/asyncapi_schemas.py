@@ -140,6 +140,9 @@ def response_headers(endpoint: AnyOperation) -> Json:
 
 
 def response_examples(endpoint: AnyOperation) -> Iterator[Json]:
+    if endpoint.is_download:
+        headers = {MEDIA_HEADER: "text/plain", "Content-Disposition": "attachment"}
+        yield {"headers": {SEQUENCE_HEADER: "42"} | headers, "payload": "Valid until Friday."}
     if endpoint.name in RESPONSES:
         yield {"headers": {SEQUENCE_HEADER: "42"}, "payload": RESPONSES[endpoint.name]}
 

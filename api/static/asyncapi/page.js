@@ -29,11 +29,22 @@ function resolveReferences(root) {
   resolve(root);
 }
 
+// The component displays all messages of the channel of a reply. All replies have one channel, so each
+// operation gets its own with its own messages; else the page would grow with their square.
+function separateReplies({ operations }) {
+  for (const { reply } of Object.values(operations)) {
+    if (!reply?.messages) continue;
+    const messages = Object.fromEntries(reply.messages.map((one) => [one.name, one]));
+    reply.channel = { ...reply.channel, messages };
+  }
+}
+
 async function show() {
   const response = await fetch("/asyncapi.json");
   const schema = await response.json();
   nameObjects(schema);
   resolveReferences(schema);
+  separateReplies(schema);
   schema["x-parser-spec-parsed"] = true;
   schema["x-parser-api-version"] = 3;
   const config = { show: { errors: false }, sidebar: { showOperations: "byDefault" } };

@@ -31,6 +31,7 @@ LEASE = "/v1/agent/coordination/lease"
 LEASES = "/v1/agent/coordination/leases"
 CONSENSUS = "/v1/agent/coordination/consensus"
 AGENT = "outreach-agent"
+LONG_TEXTS = {("answerTask", "text")}  # 60,000 characters are allowed; the task does not exist.
 RESPONSE_SECONDS_MAX = 2.0  # Less than quadratic parsing takes, and enough on a busy machine.
 
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
@@ -218,8 +219,9 @@ def test_long_text_is_rejected_quickly(service: RunningService, endpoint: AnyOpe
     method, path, key, body = example(service, endpoint)
     for long in ("a@" + "a." * 25_000, "a" * 50_000, "@" * 50_000, "a.-" * 17_000, "é" * 10_000):
         for name in [name for name, value in body.items() if isinstance(value, str)]:
+            expected = 404 if (endpoint.name, name) in LONG_TEXTS else 422
             start = time.monotonic()
-            assert service.request(method, path, body | {name: long}, key=key).status == 422
+            assert service.request(method, path, body | {name: long}, key=key).status == expected
             assert time.monotonic() - start < RESPONSE_SECONDS_MAX
 
 

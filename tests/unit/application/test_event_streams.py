@@ -14,6 +14,7 @@ from quorate.application.operations import Call
 from quorate.application.subscriptions import CommittedEvent, Subscriptions
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.conformance.eventlog.conformance import until
+from tests.unit.application.subscription_state import has_no_state
 from tests.unit.application.test_subscriptions import HEARTBEAT, committed
 
 IDLE_TURNS = 20
@@ -151,7 +152,7 @@ async def test_many_streams_are_woken_over_many_turns_of_the_event_loop(
         assert sum(one.woken.is_set() for one in busy) < at_once, "one turn is in progress"
         await until(lambda: all(one.woken.is_set() for one in busy))
 
-    assert vars(subscriptions) == vars(Subscriptions()), "no state may remain"
+    assert has_no_state(subscriptions)
 
 
 async def test_stream_sends_existing_pages_at_once(subscriptions: Subscriptions) -> None:

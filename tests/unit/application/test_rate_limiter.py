@@ -19,7 +19,7 @@ from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TenantLimits
 from tests.e2e.client.clocks import SetClock
 
-URGENT = {"heartbeat", "releaseLease", "renewLease"}
+URGENT = {"heartbeat", "releaseLease", "renewLease", "renewTask"}
 TENANT, OTHER = "acme", "globex"
 RATE, BURST = 10.0, 20.0
 

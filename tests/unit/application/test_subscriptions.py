@@ -15,6 +15,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.conformance.eventlog.conformance import until
+from tests.unit.application.subscription_state import has_no_state
 
 
 def committed(type_: str, tenant: str = "acme", sequence: int = 1, **data: object) -> RecordedEvent:
@@ -126,7 +127,69 @@ def test_closed_subscription_leaves_no_state(subscriptions: Subscriptions) -> No
         assert kept.woken.is_set()
     assert not left.woken.is_set()
     assert not gone.woken.is_set()
-    assert vars(subscriptions) == vars(Subscriptions()), "no state may remain"
+    assert has_no_state(subscriptions)
+
+
+# -- Waiting claims -----------------------------------------------------------------
+
+
+def offer(task_id: str, preset: str = "coder", tenant: str = "acme") -> RecordedEvent:
+    return committed("TaskOffered", tenant, taskId=task_id, preset=preset)
+
+
+def test_offer_wakes_one_claim_the_longest_waiting_one_first(subscriptions: Subscriptions) -> None:
+    tasks = subscriptions.tasks
+    with (
+        tasks.subscribe_to_offers("globex", ["coder"], "k0") as foreign,
+        tasks.subscribe_to_offers("acme", ["writer"], "k1") as writer,
+        tasks.subscribe_to_offers("acme", ["coder", "writer"], "k2") as first,
+        tasks.subscribe_to_offers("acme", ["coder"], "k3") as second,
+    ):
+        subscriptions.wake([HEARTBEAT, offer("task_1")])
+        assert [one.woken.is_set() for one in (first, second)] == [True, False]
+
+        subscriptions.wake([offer("task_2")])
+        assert second.woken.is_set()
+        assert not writer.woken.is_set()
+        assert not foreign.woken.is_set()
+    assert has_no_state(subscriptions)
+
+
+def test_claim_that_ends_without_a_task_passes_its_turn_on(subscriptions: Subscriptions) -> None:
+    tasks = subscriptions.tasks
+    with ExitStack() as stack:
+        with tasks.subscribe_to_offers("acme", ["coder"], "k1"):
+            second = stack.enter_context(tasks.subscribe_to_offers("acme", ["coder"], "k2"))
+            subscriptions.wake([offer("task_1")])
+            assert not second.woken.is_set()
+        assert second.woken.is_set()
+    assert has_no_state(subscriptions)
+
+
+def test_claim_that_took_a_task_passes_no_turn_on(subscriptions: Subscriptions) -> None:
+    tasks = subscriptions.tasks
+    with ExitStack() as stack:
+        with tasks.subscribe_to_offers("acme", ["coder"], "k1") as first:
+            second = stack.enter_context(tasks.subscribe_to_offers("acme", ["coder"], "k2"))
+            subscriptions.wake([offer("task_1")])
+            tasks.took(first)
+        assert not second.woken.is_set()
+    assert has_no_state(subscriptions)
+
+
+def test_reader_of_a_task_is_woken_by_its_events_only(subscriptions: Subscriptions) -> None:
+    tasks = subscriptions.tasks
+    with (
+        tasks.subscribe_to_task("acme", "task_1", "k1") as own,
+        tasks.subscribe_to_task("acme", "task_2", "k1") as other,
+        tasks.subscribe_to_task("globex", "task_1", "k2") as foreign,
+    ):
+        subscriptions.wake([HEARTBEAT, offer("task_1")])
+
+        assert own.woken.is_set()
+        assert not other.woken.is_set()
+        assert not foreign.woken.is_set()
+    assert has_no_state(subscriptions)
 
 
 # -- Limits -----------------------------------------------------------------------
@@ -148,7 +211,7 @@ def test_subscription_is_rejected_when_none_is_free(
                 assert int(rejected.value.headers["Retry-After"]) > 0
         with subscriptions.subscribe_to_notifications("globex", "eve", "k2"):
             pass
-    assert vars(subscriptions) == vars(Subscriptions())
+    assert has_no_state(subscriptions)
 
 
 def test_tenant_cannot_take_all_subscriptions(
@@ -162,7 +225,7 @@ def test_tenant_cannot_take_all_subscriptions(
         }
 
     assert held == {"acme": 4, "globex": 2, "ini": 1}
-    assert vars(subscriptions) == vars(Subscriptions())
+    assert has_no_state(subscriptions)
 
 
 def test_agent_cannot_take_all_subscriptions_of_its_tenant(
@@ -180,7 +243,7 @@ def test_agent_cannot_take_all_subscriptions_of_its_tenant(
             subscriptions.subscribe_to_notifications("globex", "ann", "k4"),
         ):
             pass
-    assert vars(subscriptions) == vars(Subscriptions())
+    assert has_no_state(subscriptions)
 
 
 def _open_all_possible(stack: ExitStack, subscriptions: Subscriptions, tenant: str) -> int:

@@ -18,7 +18,7 @@ from quorate.eventlog.archive.export_format import (
     verify,
 )
 from quorate.eventlog.hash_chain import GENESIS, link
-from tests.unit.support.sample_mail_events import SILENT
+from tests.unit.support import sample_mail_events, sample_session_events, sample_task_events
 
 TEXT = Content(id="msg_1", part="text", salt=b"s" * 16, data=b"Come at five.")
 IMAGE = Content(id="msg_1", part="attachment-0", salt=b"t" * 16, data=bytes(range(256)))
@@ -100,8 +100,10 @@ def test_missing_contents_that_an_event_erased_are_counted_as_erased() -> None:
 
 
 def test_erasing_event_is_of_the_stream_of_its_contents() -> None:
+    samples = (sample_mail_events, sample_session_events, sample_task_events)
+    events = [event for each in samples for event in each.SILENT]
     for type_, id_of in SCHEMA.erases.items():
-        event = next(one for one in SILENT if isinstance(one, type_))
+        event = next(one for one in events if isinstance(one, type_))
         assert content_id_of(SCHEMA.stream_of[type_](event)) == id_of(event)
 
 

@@ -24,7 +24,7 @@ from quorate.domain.registry import (
 from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.notifications import EVERYONE, Notification, ToAgent, ToAll
 from quorate.eventlog.serialization import encode
-from tests.unit.support import sample_mail_events, sample_session_events
+from tests.unit.support import sample_mail_events, sample_session_events, sample_task_events
 from tests.unit.support.sample_events import (
     IN_HALF_AN_HOUR,
     acquired,
@@ -69,6 +69,7 @@ SILENT_TYPES = {
     "SendAuthorized",
     *(type(event).__name__ for event in sample_mail_events.SILENT),
     *(type(event).__name__ for event in sample_session_events.SILENT),
+    *sample_task_events.SILENT_TYPES,
 }
 key_issued = KeyIssued(
     key_id="k1", role="agent", secret_hash="5eed", agent_id="agent_ann", agent_name="ann"
@@ -92,6 +93,7 @@ SILENT_EVENTS: tuple[Event, ...] = (
     authorized("ann").event,
     *sample_mail_events.SILENT,
     *sample_session_events.SILENT,
+    *sample_task_events.SILENT,
 )
 TO_ALL: dict[str, Event] = {
     "agent_registered": registered("ann").event,
@@ -126,6 +128,7 @@ EXAMPLES: tuple[Event, ...] = (
     *ENDED_WITH_CONTENDERS.values(),
     *sample_mail_events.NOTIFYING,
     *sample_session_events.NOTIFYING,
+    *sample_task_events.NOTIFYING,
 )
 HOLDER = {"agentId": "agent_bob", "agentName": "bob", "expiresAt": "2026-03-01T12:30:00.000Z"}
 
