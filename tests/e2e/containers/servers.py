@@ -23,7 +23,7 @@ from tests.e2e.containers.docker_engine import image
 from tests.e2e.service.service_process import environment
 from tests.support.postgres import PostgresServer
 
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.02
 HOST = "127.0.0.1"
 NATS_PORT, MONITOR_PORT, POSTGRES_PORT = 4222, 8222, 5432

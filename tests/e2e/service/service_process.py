@@ -28,7 +28,7 @@ Json: TypeAlias = dict[str, Any]
 
 SOURCES = ROOT / "src"
 READY_LINE = b"Quorate is running."
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.01
 READ_BYTES = 65_536

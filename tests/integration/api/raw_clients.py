@@ -21,7 +21,7 @@ from quorate.domain.shared.records import record
 from tests.support.paths import ROOT
 
 TIMEOUT_SECONDS = 20.0
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.02
 READ_BYTES = 65_536
 

@@ -25,7 +25,7 @@ from quorate.bus.embedded.configuration import ServiceKeys, server_configuration
 SERVERS = 3
 NAME = "quorate"
 PASSWORD = "shown/to each:other"
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.02
 HOST = "127.0.0.1"
 
