@@ -10,6 +10,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -32,6 +33,7 @@ PROBLEM_TYPE = "urn:quorate:problem:"
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_SECONDS = 1
 _CAPITAL = re.compile("[A-Z]")
+_NAMES_MAX = 1_024  # Names of members that are remembered in snake_case.
 _FIELD = re.compile(r"{(\w+)")
 
 STATUS_BY_BASE: Mapping[type[DomainError], int] = {
@@ -252,14 +254,16 @@ def snake_case(value: Any) -> Any:  # noqa: ANN401 - any JSON value.
     """Return a JSON value with the names of its members in snake_case: ``limitedBy`` and so on."""
     match value:
         case Mapping():
-            return {
-                _CAPITAL.sub(r"_\g<0>", name).lower(): snake_case(inner)
-                for name, inner in value.items()
-            }
+            return {_snake(name): snake_case(inner) for name, inner in value.items()}
         case list() | tuple():
             return [snake_case(inner) for inner in value]
         case _:
             return value
+
+
+@lru_cache(_NAMES_MAX)
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(r"_\g<0>", name).lower()
 
 
 def problem_body(code: str, detail: str, details: Mapping[str, Any], request_id: str) -> bytes:
