@@ -145,7 +145,7 @@ class DemoDisplay:
         task = self._scene.task
         if task is None:
             return Text("no task yet", style="dim")
-        line = Text("task, attempts:")
+        line = Text("task, attempts:" if task.workers else "task: offered to workers")
         for name in task.workers:
             line.append("  ").append(self._agent_text(name))
         done = task.ended_at is not None
