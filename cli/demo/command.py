@@ -4,7 +4,8 @@
   log.
 * The display comes from the event log of the service. The claim at the end (no overlapping leases
   of a contact) comes from measurements of the agents with one local clock.
-* It stops automatically. On a running service its events and the agents "demo-*" remain.
+* It stops automatically, when all its parts are shown. On a running service its events and the
+  agents "demo-*" remain.
 """
 
 import sys
@@ -27,7 +28,8 @@ Examples:
   quorate demo --running --seconds 5 --json
 
 At a terminal the display is live; elsewhere the output is JSON lines (the events, then a summary),
-or text with --no-json. On a running service a heartbeat timeout is shown only if the heartbeat
+or text with --no-json. The demo continues after --seconds until all its parts are shown, at most
+30 s longer. On a running service a heartbeat timeout is shown only if the heartbeat
 window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
 """
 
@@ -39,7 +41,7 @@ window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
     type=Duration("s", SECONDS_MIN, SECONDS_MAX),
     default=f"{SECONDS_DEFAULT:g}s",
     show_default=True,
-    help="Approximate duration of the demo, e.g. 30s or 2m; a plain number means seconds.",
+    help="Least duration of the demo, e.g. 30s or 2m; a plain number means seconds.",
 )
 @click.option(
     "--running/--temporary",
@@ -51,7 +53,7 @@ window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
 @service_options
 @json_option
 def demo(sources: TargetSources, seconds: float, running: bool | None, as_json: bool) -> None:
-    """Show five agents that compete for contacts, vote, delegate by mail, and survive a crash.
+    """Show five agents that compete for contacts, vote, delegate tasks, and survive crashes.
 
     A temporary service needs `pip install 'quorate[server]'`; a running service needs a tenant key.
     Contacts end in @demo.example, agent names start with "demo-". No mail leaves the service:

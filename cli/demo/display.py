@@ -1,4 +1,4 @@
-"""Live terminal display of the demo: agents, contacts, the proposal and recent events.
+"""Live terminal display of the demo: agents, contacts, the proposal, the task and recent events.
 
 It is rendered from the scene several times a second and has no state of its own.
 """
@@ -12,18 +12,23 @@ from rich.text import Text
 
 from quorate.cli.demo.scene import AgentView, ContactView, Scene
 
-STYLES = ("cyan", "magenta", "green", "blue", "red")
+STYLES = ("cyan", "magenta", "green", "blue", "red", "yellow")
 ALIVE_WIDTH = 10
 CLOCK_WIDTH = 10
 MIN_EVENTS_SHOWN = 3
-OTHER_LINES = 13  # Heading, agents, contacts and proposal.
-SUMMARY_LINES = 11  # For the summary.
+OTHER_LINES = 15  # Heading, agents, contacts, proposal and task.
+SUMMARY_LINES = 12  # For the summary.
 PREFIX = "demo-"  # Common to all agents, so the display omits it.
 EVENT_STYLES: Mapping[str, str] = {
     "Crash": "bold red",
     "AgentLapsed": "bold red",
     "LeaseRevoked": "bold red",
     "ConsensusDecided": "bold green",
+    "TaskClaimEnded": "bold red",
+    "TaskCompleted": "bold green",
+    "TaskSubmitted": "yellow",
+    "TaskOffered": "yellow",
+    "TaskClaimed": "yellow",
     "ConsensusRequested": "yellow",
     "VoteCast": "yellow",
     "MessageSent": "cyan",
@@ -52,7 +57,12 @@ class DemoDisplay:
         return Group(
             self._heading(elapsed),
             Panel(self._side_by_side(now), border_style="dim", padding=(0, 1)),
-            Panel(self._vote(), title="proposal", title_align="left", border_style="dim"),
+            Panel(
+                Group(self._vote(), self._task()),
+                title="proposal and task",
+                title_align="left",
+                border_style="dim",
+            ),
             self._events(max(MIN_EVENTS_SHOWN, room), began),
         )
 
@@ -119,7 +129,7 @@ class DemoDisplay:
         at = agents.index(name) if name in agents else 0
         return Text(name.removeprefix(PREFIX), style=STYLES[at % len(STYLES)])
 
-    # -- Proposal and events -------------------------------------------------
+    # -- Proposal, task and events -------------------------------------------
 
     def _vote(self) -> RenderableType:
         vote = self._scene.vote
@@ -130,6 +140,16 @@ class DemoDisplay:
             mark, style = ("+", "green") if choice == "approve" else ("-", "red")
             line.append("  ").append(mark, style).append(" ").append(self._agent_text(name))
         return line.append(f"  => {vote.result}", "bold") if vote.result else line
+
+    def _task(self) -> Text:
+        task = self._scene.task
+        if task is None:
+            return Text("no task yet", style="dim")
+        line = Text("task, attempts:" if task.workers else "task: offered to workers")
+        for name in task.workers:
+            line.append("  ").append(self._agent_text(name))
+        done = task.ended_at is not None
+        return line.append(f"  => {task.status}" if done else "", "bold")
 
     def _events(self, lines: int, began: float) -> RenderableType:
         table = Table.grid(padding=(0, 1), expand=True)

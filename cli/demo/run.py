@@ -1,8 +1,8 @@
 """Run one demo: start the agents, follow the event log, print or draw the events.
 
 * The agents and the display share only the service.
-* The demo ends when the agents are done and all their events are shown. An interruption stops the
-  agents first, so they release their leases.
+* The demo ends when all its parts are shown, the agents are done, and all their events are shown.
+  An interruption stops the agents first, so they release their leases.
 """
 
 import asyncio
@@ -16,8 +16,10 @@ import orjson
 
 from quorate.cli.audit.log_feed import LogFeed
 from quorate.cli.connection.resolve import Service
-from quorate.cli.demo.fleet import CONTACTS, CRASHING_AGENT, NAMES, PROPOSER, DemoConfig, Fleet
+from quorate.cli.demo.fleet import Fleet
+from quorate.cli.demo.parts import missing_parts
 from quorate.cli.demo.scene import Scene, SceneEvent
+from quorate.cli.demo.script import CONTACTS, CRASHING_AGENT, NAMES, PROPOSER, DemoConfig
 from quorate.cli.demo.summary import Summary, summarize
 from quorate.cli.demo.temporary_service import temporary_service
 from quorate.cli.output.console import print_line
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from quorate.eventlog.recorded_event import StreamHead
 
 FRAMES_PER_SECOND = 8
-LAST_EVENT_TIMEOUT_SECONDS = 5.0
+LAST_EVENT_TIMEOUT_SECONDS = 30.0
 # Heartbeat window as a share of the demo: on a temporary service, and the maximum on others.
 WINDOW_SHARE = 0.2
 WINDOW_SECONDS_MIN = 2.0
@@ -119,14 +121,18 @@ class Show:
 
     async def run(self, config: DemoConfig, place: str, *, after: int | None) -> Summary:
         """Run the agents and show their events; raises RequestFailedError."""
-        fleet = Fleet(config, lambda: self._crashed(fleet))
+        fleet = Fleet(
+            config,
+            is_complete=lambda: not [*missing_parts(self._scene, fleet)],
+            on_crash=lambda name: self._crashed(fleet, name),
+        )
         async with LogFeed(config.url, config.api_key, after) as feed:
             await feed.begin()
             background = [asyncio.create_task(self._follow(feed, fleet))]
             if self._live:
                 background.append(asyncio.create_task(self._draw(fleet, config, place)))
             elif not self._as_json:
-                print_line(f"Five agents, three contacts, {place}.")
+                print_line(f"Five agents, three contacts, two workers, {place}.")
             try:
                 await self._wait_for_agents(fleet, background)
                 await self._wait_for_last_event(feed, background[0])
@@ -167,7 +173,7 @@ class Show:
                 scene_event = self._scene.apply(event)
                 self._clock_offset = time.time() - self._scene.now
                 fleet.observe(event, self._scene.actor(event))
-                self._show(event, scene_event, fleet.elapsed)
+                self._show(event, scene_event, fleet.clock.elapsed)
                 self._shown_sequence = event["sequence"]
                 self._event_shown.set()
 
@@ -181,9 +187,14 @@ class Show:
         if not self._live and not self._as_json:
             print_line(f"{elapsed:6.2f} s  {scene_event.sentence}")
 
-    def _crashed(self, fleet: Fleet) -> None:
-        sentence = f"{CRASHING_AGENT} is killed while it holds a lease; the service gets no message"
-        self._print(self._scene.add_note("Crash", sentence), fleet.elapsed)
+    def _crashed(self, fleet: Fleet, name: str) -> None:
+        if name == CRASHING_AGENT:
+            sentence = f"{name} is killed while it holds a lease; the service gets no message"
+            note = self._scene.record_crash(sentence)
+        else:
+            sentence = f"{name} is killed while it works on a task; the service gets no message"
+            note = self._scene.add_note("Crash", sentence)
+        self._print(note, fleet.clock.elapsed)
 
     async def _draw(self, fleet: Fleet, config: DemoConfig, place: str) -> None:
         from rich.console import Console
@@ -196,7 +207,7 @@ class Show:
 
         def render(*, last: bool = False) -> Any:  # noqa: ANN401 - any rich renderable.
             now = time.time() - self._clock_offset
-            return display.render(console, fleet.elapsed, now, last=last)
+            return display.render(console, fleet.clock.elapsed, now, last=last)
 
         with Live(render(), console=console, auto_refresh=False) as live:
             try:

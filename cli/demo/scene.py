@@ -1,4 +1,4 @@
-"""State of the demo, computed from the event log: agents, contacts and the proposal.
+"""State of the demo, computed from the event log: agents, contacts, the proposal and the task.
 
 Only recorded events are shown; the agents are not queried. Events of agents outside the demo are
 ignored, so the demo can run beside them.
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from quorate.cli.demo.script import CRASHING_AGENT, PRESET
 from quorate.cli.output.agent_names import Names
 from quorate.cli.output.event_text import describe
 from quorate.domain.shared.records import record
@@ -17,9 +18,14 @@ from quorate.domain.shared.records import record
 MAX_EVENTS = 100
 # Shown only through their effects, not as lines.
 HIDDEN_EVENTS = frozenset(
-    {"HeartbeatReceived", "SendAuthorized", "LeaseRenewed", "MessageDelivered", "MessageRead"}
+    {
+        *("HeartbeatReceived", "SendAuthorized", "LeaseRenewed", "TaskClaimRenewed"),
+        *("MessageDelivered", "MessageRead"),
+    }
 )
 Event: TypeAlias = Mapping[str, Any]
+_TASK_STATUS = {"TaskCompleted": "completed", "TaskFailed": "failed", "TaskCanceled": "cancelled"}
+_ACTORS = ("agentId", "workerId", "spawnerId")  # The fields that name the agent of an event.
 
 
 @dataclass
@@ -58,6 +64,18 @@ class ProposalView:
         return f"{self.outcome}, {approvals} to {rejections} of {size}"
 
 
+@dataclass
+class TaskView:
+    """``workers``: those that claimed it, in order; ``ended_at``: its completion."""
+
+    id: str
+    status: str = "running"
+    attempts: int = 0
+    workers: list[str] = field(default_factory=list)
+    completions: int = 0
+    ended_at: float | None = None
+
+
 @record
 class SceneEvent:
     at: float
@@ -75,6 +93,7 @@ class Scene:
         self.agents: dict[str, AgentView] = {}
         self.contacts = {contact: ContactView() for contact in contacts}
         self.vote: ProposalView | None = None
+        self.task: TaskView | None = None
         self.events: deque[SceneEvent] = deque(maxlen=MAX_EVENTS)
         self.counts: Counter[str] = Counter()
         self.timed_out_at: dict[str, float] = {}
@@ -88,7 +107,7 @@ class Scene:
         type_, details = str(event["type"]), event["data"]
         sentence = describe(type_, details, self._names)
         self.now = datetime.fromisoformat(event["at"]).timestamp()
-        if self.actor(event) not in self._demo_agents:
+        if self.actor(event) not in self._demo_agents and not self._is_of_task(details):
             return None
         self.counts[type_] += 1
         again = type_ == "LeaseConflicted" and self._is_waiting(self.actor(event), details)
@@ -105,9 +124,20 @@ class Scene:
         self.events.append(scene_event)
         return scene_event
 
+    def record_crash(self, sentence: str) -> SceneEvent:
+        """Add a note that the crashing agent was killed; timeouts before that do not count."""
+        self.timed_out_at.pop(CRASHING_AGENT, None)
+        self._lost.clear()
+        self.reacquired = None
+        return self.add_note("Crash", sentence)
+
     def actor(self, event: Event) -> str:
         """Return the name of the agent of an event; empty if it has no agent."""
-        return self._names.of(event["data"].get("agentId", ""))
+        data = event["data"]
+        return self._names.of(next((data[key] for key in _ACTORS if data.get(key)), ""))
+
+    def _is_of_task(self, details: Event) -> bool:
+        return self.task is not None and details.get("taskId") == self.task.id
 
     # -- Effects of events ---------------------------------------------------
 
@@ -125,7 +155,8 @@ class Scene:
                 self._ended(name, details)
             case "LeaseRevoked":
                 self._ended(name, details)
-                self._lost[details["contactKey"]] = self.now
+                if name == CRASHING_AGENT:
+                    self._lost[details["contactKey"]] = self.now
             case "LeaseConflicted":
                 self._rejected(name, details)
             case "ConsensusRequested":
@@ -135,6 +166,12 @@ class Scene:
                 self._requests[details["requestId"]].votes[name] = details["vote"]
             case "ConsensusDecided" | "ConsensusExpired" if details["requestId"] in self._requests:
                 self._closed(self._requests[details["requestId"]], details)
+            case "TaskSubmitted" if details["preset"] == PRESET:
+                self.task = TaskView(id=details["taskId"])
+            case "TaskClaimed" | "TaskCompleted" | "TaskFailed" | "TaskCanceled" if (
+                self.task is not None and self._is_of_task(details)
+            ):
+                self._change_task(self.task, type_, name, details)
 
     def _active(self, name: str, details: Event) -> None:
         until = datetime.fromisoformat(details["activeUntil"]).timestamp()
@@ -175,6 +212,15 @@ class Scene:
         vote.outcome = details.get("status", "expired")
         if "electorateSize" in details:
             vote.counts = (details["approvals"], details["rejections"], details["electorateSize"])
+
+    def _change_task(self, task: TaskView, type_: str, name: str, details: Event) -> None:
+        if type_ == "TaskClaimed":
+            task.attempts = details["attempts"]
+            task.workers.append(name)
+            return
+        task.ended_at = self.now
+        task.status = _TASK_STATUS[type_]
+        task.completions += type_ == "TaskCompleted"
 
     def _is_waiting(self, name: str, details: Event) -> bool:
         """Whether the agent was rejected before and retries."""

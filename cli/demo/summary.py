@@ -1,15 +1,18 @@
 """Summary of a demo, as numbers and as text.
 
 The counts come from the event log of the service; the overlaps come from the local clock of the
-agents. ``passed`` is false if two agents held one contact at the same time.
+agents. ``passed`` is false if two agents held one contact at the same time, or if the task was
+completed more than once.
 """
 
 from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
-from quorate.cli.demo.fleet import CRASHING_AGENT, DemoConfig, Fleet, find_overlaps
+from quorate.cli.demo.fleet import Fleet, find_overlaps
+from quorate.cli.demo.parts import missing_parts
 from quorate.cli.demo.scene import ProposalView, Scene
+from quorate.cli.demo.script import CRASHING_AGENT, CRASHING_WORKER, DemoConfig
 from quorate.domain.shared.records import record
 
 LABEL_WIDTH = 20
@@ -35,6 +38,17 @@ class MailCounts:
 
 
 @record
+class TaskOutcome:
+    """The task whose first worker was killed; ``seconds``: from that until it was completed."""
+
+    status: str
+    attempts: int
+    completions: int
+    worker: str | None  # The last one.
+    seconds: float | None
+
+
+@record
 class Summary:
     seconds: float
     window_seconds: float
@@ -43,6 +57,7 @@ class Summary:
     conflicts: int
     sends_blocked: int
     mail: MailCounts
+    task: TaskOutcome | None
     holds: int
     overlaps: int
     vote: ProposalView | None
@@ -52,12 +67,12 @@ class Summary:
 
     @property
     def passed(self) -> bool:
-        return self.overlaps == 0
+        return self.overlaps == 0 and (self.task is None or self.task.completions <= 1)
 
     @property
     def wire(self) -> dict[str, Any]:
         """The summary as JSON."""
-        timeout, vote = self.timeout, self.vote
+        timeout, vote, task = self.timeout, self.vote, self.task
         return {
             "seconds": self.seconds,
             "heartbeatWindowSeconds": self.window_seconds,
@@ -69,6 +84,15 @@ class Summary:
                 "sent": self.mail.sent,
                 "blocked": self.mail.blocked,
                 "taskSeconds": self.mail.task_seconds,
+            },
+            "task": task
+            and {
+                "status": task.status,
+                "attempts": task.attempts,
+                "completions": task.completions,
+                "crashedWorker": CRASHING_WORKER,
+                "worker": task.worker,
+                "seconds": task.seconds,
             },
             "holds": self.holds,
             "overlappingHolds": self.overlaps,
@@ -102,6 +126,7 @@ class Summary:
                 f"{self.vote.action}: {self.vote.result or 'pending'}" if self.vote else "",
             ),
             ("mail", self._describe_mail()),
+            ("task", self._describe_task()),
             ("crash", self._describe_crash()),
             ("its contact", self._describe_successor()),
             ("log", f"{self.events} events, hash chain verified"),
@@ -117,6 +142,18 @@ class Summary:
         milliseconds = ceil(1000 * self.mail.task_seconds)
         blocked = f"{self.mail.blocked} blocked: another agent held the contact"
         return f"a task and its result in {milliseconds} ms; {blocked}"
+
+    def _describe_task(self) -> str:
+        task = self.task
+        if task is None:
+            return ""
+        if task.seconds is None:
+            return f"{task.status}, attempt {task.attempts}"
+        times = "once" if task.completions == 1 else f"{task.completions} times"
+        return (
+            f"completed {times}, by {task.worker} in attempt {task.attempts}, "
+            f"{task.seconds:.1f} s after {CRASHING_WORKER} was killed"
+        )
 
     def _describe_crash(self) -> str:
         if not self.shows_timeout:
@@ -141,7 +178,7 @@ def summarize(
     scene: Scene, fleet: Fleet, config: DemoConfig, *, events: int, clock_offset: float
 ) -> Summary:
     return Summary(
-        seconds=round(fleet.elapsed, 1),
+        seconds=round(fleet.clock.elapsed, 1),
         window_seconds=config.window_seconds,
         events=events,
         grants=scene.counts["LeaseAcquired"],
@@ -152,21 +189,44 @@ def summarize(
             blocked=scene.counts["MessageBlocked"],
             task_seconds=fleet.delegation.task_seconds,
         ),
+        task=_measure_task(scene, fleet, clock_offset),
         holds=len(fleet.holds),
         overlaps=len(find_overlaps(fleet.holds)),
         vote=scene.vote,
         timeout=_measure_timeout(scene, fleet, clock_offset),
         shows_timeout=config.shows_timeout,
-        troubles=fleet.troubles,
+        troubles=_list_troubles(scene, fleet, config),
+    )
+
+
+def _list_troubles(scene: Scene, fleet: Fleet, config: DemoConfig) -> Sequence[str]:
+    missing = ", ".join(missing_parts(scene, fleet))
+    seconds = config.seconds_max
+    return [*fleet.troubles, *([f"not shown within {seconds:g} s: {missing}"] if missing else [])]
+
+
+def _measure_task(scene: Scene, fleet: Fleet, clock_offset: float) -> TaskOutcome | None:
+    task, crashed_at = scene.task, fleet.worker_crash.crashed_at
+    if task is None:
+        return None
+    seconds = None
+    if task.completions and task.ended_at is not None and crashed_at is not None:
+        seconds = round(max(0.0, task.ended_at + clock_offset - crashed_at), 2)
+    return TaskOutcome(
+        status=task.status,
+        attempts=task.attempts,
+        completions=task.completions,
+        worker=task.workers[-1] if task.workers else None,
+        seconds=seconds,
     )
 
 
 def _measure_timeout(scene: Scene, fleet: Fleet, clock_offset: float) -> AgentTimeout | None:
     timed_out_at = scene.timed_out_at.get(CRASHING_AGENT)
-    if timed_out_at is None or fleet.crashed_at is None:
+    if timed_out_at is None or fleet.lease_crash.crashed_at is None:
         return None
     successor, after = scene.reacquired or (None, None)
-    seconds = max(0.0, timed_out_at + clock_offset - fleet.crashed_at)
+    seconds = max(0.0, timed_out_at + clock_offset - fleet.lease_crash.crashed_at)
     return AgentTimeout(
         seconds=round(seconds, 2),
         successor=successor,

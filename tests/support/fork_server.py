@@ -1,11 +1,13 @@
 """Fork `quorate` processes from one that has imported the modules of the service.
 
 ``python -m tests.support.fork_server SOCKET`` answers each request with the id of a new process. A
-request has arguments, an environment, a working directory and three open files.
+request has arguments, an environment, a working directory, the id of the caller, and three open
+files.
 
 * The new process has exactly these, and its own session.
 * It runs ``python -m quorate.cli.main`` to its end, like one that was executed.
 * It becomes a child of the process that asked for it (a "subreaper"), which waits for it as usual.
+  It ends with that process, even if that is killed; so does this server.
 * No state is shared: Python's random numbers are seeded again in a fork, ids come from the system.
 """
 
@@ -18,6 +20,8 @@ import threading
 import time
 
 import orjson
+
+from quorate.runtime.parent_death import die_with_parent
 
 PROGRAM = "quorate.cli.main"
 # Whatever `serve` imports without options for workers and traces, which are read during an import.
@@ -46,12 +50,17 @@ def main(control: socket.socket) -> None:
         request, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, FILES)
         if not request:
             return
-        arguments, variables, folder = orjson.loads(request)
+        arguments, variables, folder, caller = orjson.loads(request)
         answer, said = os.pipe()
+        adopted, adopting = os.pipe()  # Closed when the new process is a child of the caller.
         middle = os.fork()
         if middle == 0 and _is_new_process(said):
             control.close()
             os.close(answer)
+            os.close(adopting)
+            os.read(adopted, 1)
+            os.close(adopted)
+            die_with_parent(caller)
             os.chdir(folder)
             _become(arguments, variables, files)
             return
@@ -59,6 +68,8 @@ def main(control: socket.socket) -> None:
         for file in files:
             os.close(file)
         os.waitpid(middle, 0)  # From now on the new process is a child of the caller.
+        os.close(adopted)
+        os.close(adopting)
         control.send(os.read(answer, PID_BYTES_MAX))
         os.close(answer)
 

@@ -1,8 +1,9 @@
 """Start `quorate` without importing its modules again: three quarters of the work of a start.
 
 ``ForkedProcess`` offers what the tests use of ``subprocess.Popen``. The processes are forked by
-``fork_server``, which starts with the first of them and ends with the test process. A test that is
-about the start itself, about workers or about variables of Python executes the program instead.
+``fork_server``, which starts with the first of them. It and they end with the test process, even if
+that is killed. A test that is about the start itself, about workers or about variables of Python
+executes the program instead.
 """
 
 import ctypes
@@ -52,7 +53,7 @@ class _ForkServer:
     ) -> int:
         _adopt_orphans(yes=True)
         try:
-            request = orjson.dumps([arguments, variables, str(folder)])
+            request = orjson.dumps([arguments, variables, str(folder), os.getpid()])
             socket.send_fds(self._control, [request], files)
             return int(self._control.recv(ANSWER_BYTES_MAX))
         finally:

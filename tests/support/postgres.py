@@ -1,10 +1,12 @@
 """PostgreSQL for tests; a test is skipped with the reason where it is not installed.
 
 The shared server keeps its data in memory where there is room. No test cuts the power, so synced
-data survives the crash of a process in memory as on disk.
+data survives the crash of a process in memory as on disk. It and its folder are removed at the end
+of the test process, even if that is killed.
 """
 
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +22,17 @@ ROLE, ROLE_PASSWORD = "quorate_service", "a long secret"
 MEMORY = Path("/dev/shm")
 ROOM_BYTES_MIN = 2 * 1024**3  # Containers often have 64 MiB there.
 FREE_SCHEMAS_MAX = 4  # Their SQL is one argument of psql, which has 128 KiB at most.
+# Waits for the end of its input, which is the end of the test process. Then it stops the server, if
+# that still runs, and removes its folder. SIGQUIT also removes the shared memory of the server.
+_CLEANER = """
+read -r _
+if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
+  kill -CONT "$pid"
+  kill -QUIT "$pid"
+  for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+fi
+rm -rf "$1"
+"""
 
 
 class PostgresServer(postgres.PostgresServer):
@@ -45,6 +58,7 @@ class PostgresServer(postgres.PostgresServer):
 
 
 _shared: list[PostgresServer] = []
+_cleaners: list["subprocess.Popen[bytes]"] = []
 
 
 def shared() -> PostgresServer:
@@ -52,8 +66,19 @@ def shared() -> PostgresServer:
     if not _shared:
         server = PostgresServer(_create_memory_folder())
         _shared.append(server)
+        _cleaners.append(_start_cleaner(server.folder.parent))
         server.start()
     return _shared[0]
+
+
+def _start_cleaner(folder: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        ["sh", "-c", _CLEANER, "sh", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _create_memory_folder() -> Path | None:
@@ -73,3 +98,5 @@ def shared_with_role() -> PostgresServer:
 def remove_shared() -> None:
     while _shared:
         _shared.pop().remove()
+    while _cleaners:
+        _cleaners.pop().communicate()

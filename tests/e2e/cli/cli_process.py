@@ -15,7 +15,7 @@ import httpx2
 from tests.e2e.service.service_process import ServiceProcess, environment
 
 Json: TypeAlias = dict[str, Any]
-WAIT_TIMEOUT_SECONDS = 30.0
+WAIT_TIMEOUT_SECONDS = 90.0
 POLL_SECONDS = 0.01
 
 

@@ -1,4 +1,4 @@
-"""`quorate demo`: it shows contention, a vote and a crash, and cleans up."""
+"""`quorate demo`: it shows contention, a vote, tasks and crashes, and cleans up."""
 
 import json
 import os
@@ -12,16 +12,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from quorate.cli.demo.fleet import CONTACTS, CRASHING_AGENT, NAMES, Hold, find_overlaps
-from quorate.cli.demo.scene import Scene
+from quorate.cli.demo.script import CONTACTS, CRASHING_AGENT, CRASHING_WORKER, NAMES, WORKER
 from quorate.cli.demo.temporary_service import temporary_service
 from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
 from tests.e2e.cli.cli_process import Tenant, find_processes, run_cli, start_cli, wait_until
 from tests.e2e.cli.terminal import new_tenant_name, run_in_terminal
 from tests.e2e.service.service_process import ServiceProcess, environment
 
-ANN, BOB = "demo-ada", "demo-ben"
-CONTACT = CONTACTS[0]
 SHORT = ("demo", "--seconds", "5")
 
 
@@ -43,7 +40,7 @@ def tenant(real: ServiceProcess) -> Iterator[Tenant]:
 # -- On a temporary service ------------------------------------------------------
 
 
-def test_demo_shows_conflict_vote_and_timeout(place: Path) -> None:
+def test_demo_shows_conflict_vote_and_crashes(place: Path) -> None:
     outcome = run_cli(*SHORT, TMPDIR=str(place))
 
     *events, summary = [json.loads(line) for line in outcome.stdout.splitlines()]
@@ -58,15 +55,35 @@ def test_demo_shows_conflict_vote_and_timeout(place: Path) -> None:
     assert summary["mail"]["taskSeconds"] > 0
     assert summary["lapse"]["agentName"] == CRASHING_AGENT
     assert summary["lapse"]["heir"] in set(NAMES) - {CRASHING_AGENT}
+    assert summary["task"]["status"] == "completed"
+    assert summary["task"]["attempts"] >= 2  # More only if the machine hardly runs.
+    assert summary["task"]["completions"] == 1
+    assert summary["task"]["crashedWorker"] == CRASHING_WORKER
+    assert summary["task"]["worker"] == WORKER
     assert summary["events"] == len(events)
     types = {event["type"] for event in events}
     assert {"LeaseConflicted", "ConsensusDecided", "AgentLapsed", "LeaseRevoked"} <= types
+    assert_task_is_completed_by_second_worker(events)
     mail = [event["data"] for event in events if event["type"] == "MessageSent"]
     assert [one.get("kind") for one in mail] == ["TASK", None, "RESULT"]
     assert mail[0]["threadId"] == mail[2]["threadId"]
     head = GENESIS
     for event in events:
         head = verify_exported_event(event, head)
+
+
+def assert_task_is_completed_by_second_worker(events: list[dict[str, Any]]) -> None:
+    types = ("TaskSubmitted", "TaskClaimed", "TaskClaimEnded", "TaskOffered", "TaskCompleted")
+    task = [event for event in events if event["type"] in types]
+    order = [event["type"] for event in task]
+    submitted, *attempts, last_claim, completed = task
+    assert order[:4] == ["TaskSubmitted", "TaskClaimed", "TaskClaimEnded", "TaskOffered"]
+    assert order[-2:] == ["TaskClaimed", "TaskCompleted"]
+    assert order.count("TaskCompleted") == 1
+    assert {event["data"]["taskId"] for event in task} == {submitted["data"]["taskId"]}
+    workers = [event["data"]["workerId"] for event in (attempts[0], last_claim, completed)]
+    assert workers[0] != workers[1] == workers[2]
+    assert {"PresetApplied", "PresetRemoved"} <= {event["type"] for event in events}
 
 
 def test_demo_removes_its_files_and_processes(place: Path) -> None:
@@ -126,6 +143,8 @@ def test_demo_prints_text_without_a_terminal(place: Path) -> None:
     assert re.search(r"^overlapping leases +0 of \d+", output, re.MULTILINE)
     assert re.search(r"mail of demo-ben to \w+@demo\.example was blocked: demo-ada holds", output)
     assert "a task and its result in" in output
+    assert f"{CRASHING_WORKER} is killed while it works on a task" in output
+    assert re.search(rf"^task +completed once, by {WORKER} in attempt \d", output, re.MULTILINE)
     assert "sent a heartbeat" not in output
 
 
@@ -135,7 +154,7 @@ def test_demo_draws_a_live_display_at_a_terminal(place: Path) -> None:
     code, sent = run_in_terminal(SHORT, variables, columns=100)
 
     assert code == 0
-    for words in ("quorate demo", "held by", "waiting", "proposal", "approved, 3 to"):
+    for words in ("quorate demo", "held by", "waiting", "approved, 3 to", "=> completed"):
         assert words in sent
     assert "overlapping leases" in sent
 
@@ -173,6 +192,8 @@ def test_demo_runs_on_the_running_service(tenant: Tenant) -> None:
     assert outcome.code == 0, outcome.stderr
     assert re.search(r"^overlapping leases +0 of \d+", outcome.stdout, re.MULTILINE)
     assert "not shown: the heartbeat window is 300 s" in outcome.stdout
+    assert re.search(r"^task +completed once, by ", outcome.stdout, re.MULTILINE)
+    assert len(tenant.events("PresetRemoved")) == 1
     assert len(tenant.events("LeaseAcquired")) > len(CONTACTS)
     assert tenant.leases() == []
 
@@ -186,88 +207,3 @@ def test_demo_does_not_affect_other_agents(tenant: Tenant) -> None:
     assert outcome.code == 0, outcome.stderr
     assert "bystander" not in outcome.stdout
     assert [one["id"] for one in tenant.leases()] == [lease["id"]]
-
-
-# -- Measurements and scene ------------------------------------------------------
-
-
-def make_hold(agent: str, contact: str, began: float, ended: float) -> Hold:
-    return Hold(agent=agent, contact=contact, fence=1, began=began, ended=ended)
-
-
-def test_overlapping_holds_are_detected() -> None:
-    long, inside, after = (
-        make_hold(ANN, CONTACT, 0.0, 5.0),
-        make_hold(BOB, CONTACT, 1.0, 2.0),
-        make_hold(BOB, CONTACT, 4.0, 6.0),
-    )
-
-    assert find_overlaps([after, inside, long]) == [(long, inside), (long, after)]
-
-
-def test_consecutive_holds_do_not_overlap() -> None:
-    holds = [
-        make_hold(ANN, CONTACT, 0.0, 1.0),
-        make_hold(BOB, CONTACT, 1.0, 2.0),
-        make_hold(ANN, CONTACTS[1], 1.0, 2.0),
-    ]
-
-    assert find_overlaps(holds) == []
-
-
-def make_event(type_: str, second: int, **details: object) -> dict[str, Any]:
-    return {"type": type_, "at": f"2026-03-01T12:00:{second:02}.000Z", "data": details}
-
-
-def make_registration(name: str) -> dict[str, Any]:
-    until = "2026-03-01T12:00:30.000Z"
-    return make_event(
-        "AgentRegistered",
-        0,
-        agentId=name.upper(),
-        agentName=name,
-        agentRole="demo",
-        incarnation=1,
-        activeUntil=until,
-    )
-
-
-def make_contact_event(type_: str, second: int, agent: str, **details: object) -> dict[str, Any]:
-    named = {"agentId": agent.upper(), "contactKey": CONTACT, "contactEmail": CONTACT}
-    return make_event(type_, second, **named, **details)
-
-
-def test_scene_reflects_the_events() -> None:
-    scene = Scene(NAMES, CONTACTS)
-    until = "2026-03-01T12:01:00.000Z"
-    conflict = {"agentName": BOB, "holderName": CRASHING_AGENT, "expiresAt": until}
-    for each in (
-        make_registration(CRASHING_AGENT),
-        make_registration(BOB),
-        make_contact_event("LeaseAcquired", 1, CRASHING_AGENT, expiresAt=until, fence=3),
-        make_contact_event("LeaseConflicted", 2, BOB, **conflict),
-    ):
-        assert scene.apply(each) is not None
-    contact = scene.contacts[CONTACT]
-    assert (contact.holder, contact.fence, contact.waiting) == (CRASHING_AGENT, 3, [BOB])
-    assert (
-        scene.apply(make_contact_event("LeaseConflicted", 3, BOB, **conflict)) is None
-    )  # A retry is hidden.
-
-    scene.apply(make_contact_event("LeaseRevoked", 5, CRASHING_AGENT, reason="agent_inactive"))
-    scene.apply(make_contact_event("LeaseAcquired", 6, BOB, expiresAt=until, fence=9))
-
-    assert (contact.holder, contact.waiting) == (BOB, [])
-    assert scene.reacquired == (BOB, 1.0)
-
-
-def test_scene_ignores_agents_outside_the_demo() -> None:
-    scene = Scene(NAMES, CONTACTS)
-
-    output = [
-        scene.apply(one)
-        for one in (make_registration("other"), make_contact_event("LeaseExpired", 1, "other"))
-    ]
-
-    assert output == [None, None]
-    assert scene.agents == {}

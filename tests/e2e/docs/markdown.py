@@ -3,7 +3,7 @@
 * A fence begins and ends with three backticks on a separate line. Headings and links inside a
   fence are text.
 * The language of a fence selects what the tests do with it (see ``page_runner``): ``sh``,
-  ``console`` and ``python`` are executed, ``json`` is compared, ``text`` is only displayed.
+  ``console``, ``python`` and ``js`` are executed, ``json`` is compared, ``text`` is only displayed.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 from quorate.domain.shared.records import record
 from tests.support.paths import ROOT
 
-EXECUTED = ("sh", "console", "python")
+EXECUTED = ("sh", "console", "python", "js")
 DISPLAYED = ("json", "text", "toml")
 FENCE = "```"
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*#*")

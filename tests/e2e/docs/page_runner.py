@@ -1,7 +1,8 @@
 """Execute a document as a reader does: block by block, in order, and compare the output.
 
 * ``sh`` is executed in a shell. ``python`` is executed, or saved if its first line is
-  ``# name.py``; a later block then runs the file.
+  ``# name.py``; a later block then runs the file. ``js`` is saved: its first line is
+  ``// name.mjs``.
 * ``console`` is a session: a line that begins with ``$`` is executed, and the lines below it are
   the expected output. ``...`` matches any text, because some output differs between runs.
 * ``json`` directly after an executed block is the expected response. The last JSON value in the
@@ -17,7 +18,7 @@ from tests.e2e.docs.shell import START_COMMAND, Sandbox, SnippetFailed
 from tests.e2e.service.service_process import Json
 
 RESPONSE_DISTANCE_LINES_MAX = 4  # Lines between an executed block and its expected response.
-_SAVED_AS = re.compile(r"# ([\w-]+\.py)\n")
+_SAVED_AS = re.compile(r"(?:# ([\w-]+\.py)|// ([\w-]+\.mjs))\n")
 _PROMPT = "$ "
 _ANY_TEXT = "..."
 
@@ -47,8 +48,12 @@ class PageRunner:
                 self.sandbox.start_service(command)
             case "sh":
                 self.outputs[fence.line] = self._with_service().run_shell(fence.text)
+            case "python" | "js" if name := saved_as(fence):
+                self.sandbox.save(name, fence.text)
             case "python":
                 self._run_python(fence)
+            case "js":
+                raise SnippetFailed("the first line does not name the file: // name.mjs")
             case "console":
                 self._run_session(fence)
             case "json":
@@ -62,9 +67,6 @@ class PageRunner:
         return self.sandbox
 
     def _run_python(self, fence: Fence) -> None:
-        if saved := _SAVED_AS.match(fence.text):
-            self.sandbox.save(saved[1], fence.text)
-            return
         name = f"line_{fence.line}.py"
         self.outputs[fence.line] = self._with_service().run_python(name, fence.text)
 
@@ -101,10 +103,16 @@ def start_command(script: str) -> str | None:
     return None
 
 
+def saved_as(fence: Fence) -> str | None:
+    """Return the name of the file that its first line names."""
+    found = _SAVED_AS.match(fence.text)
+    return found and (found[1] or found[2])
+
+
 def saved_programs(document: Document) -> list[tuple[Fence, str]]:
     """Return the programs that the reader saves, with their file names."""
-    programs = [fence for fence in document.fences if fence.language == "python"]
-    return [(each, saved[1]) for each in programs if (saved := _SAVED_AS.match(each.text))]
+    programs = [fence for fence in document.fences if fence.language in {"python", "js"}]
+    return [(each, name) for each in programs if (name := saved_as(each))]
 
 
 # -- Comparison of outputs ---------------------------------------------------

@@ -38,6 +38,7 @@ def test_shell_keeps_variables_between_blocks(runner: PageRunner) -> None:
         pytest.param([("sh", "true\nfalse\ntrue")], id="a command in the middle fails"),
         pytest.param([("sh", "no-such-command")], id="a command does not exist"),
         pytest.param([("python", "raise SystemExit(1)")], id="a program fails"),
+        pytest.param([("js", "console.log(1)")], id="a script without a name"),
         pytest.param([("console", "$ echo one\ntwo")], id="the output differs"),
         pytest.param([("console", "$ echo one")], id="the output is not documented"),
         pytest.param([("sh", "echo '{\"a\": 1}'"), ("json", '{"b": 1}')], id="another field"),
@@ -68,6 +69,8 @@ def test_runner_accepts_correct_document(runner: PageRunner) -> None:
             ("console", "$ echo one; \\\n> echo two 2026\none\ntwo ...\n$ true"),
             ("python", "# saved.py\nprint('three')"),
             ("console", "$ python3 saved.py\nthree"),
+            ("js", "// saved.mjs\nconsole.log('four');"),
+            ("console", "$ cat saved.mjs\n// saved.mjs\nconsole.log('four');"),
             ("text", "$ false"),
         )
     )

@@ -1,6 +1,7 @@
 """Execute every document from its first to its last block."""
 
 import json
+import shutil
 
 import pytest
 
@@ -16,10 +17,25 @@ EXECUTED_DOCUMENTS = [
 ]
 
 
+def missing_program(page: Document) -> str | None:
+    """Return the program that the page needs and this machine lacks."""
+    needs_node = any(fence.language == "js" for fence in page.fences)
+    return "node" if needs_node and shutil.which("node") is None else None
+
+
 @pytest.mark.parametrize(
     "page",
-    [one for one in EXECUTED_DOCUMENTS if one.path != README.path],
-    ids=lambda page: page.name,
+    [
+        pytest.param(
+            one,
+            marks=pytest.mark.skipif(
+                missing_program(one) is not None, reason=f"needs {missing_program(one)}"
+            ),
+            id=one.name,
+        )
+        for one in EXECUTED_DOCUMENTS
+        if one.path != README.path
+    ],
 )
 def test_document_runs_without_changes(page: Document, sandbox: Sandbox) -> None:
     PageRunner(sandbox).run(page)

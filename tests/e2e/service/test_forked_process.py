@@ -9,13 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli.cli_process import has_exited
+from tests.e2e.cli.cli_process import has_exited, wait_until
 from tests.e2e.service.service_process import ServiceProcess, environment
 from tests.support import forked_process
 from tests.support.forked_process import ForkedProcess
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(not forked_process.IS_SUPPORTED, reason="needs Linux")
 END_SECONDS_MAX = 60.0
+# A test process: it starts a service, prints the ids of the service and of the fork server, and
+# waits to be killed.
+TEST_PROCESS = """
+import sys, time
+from pathlib import Path
+from tests.e2e.service.service_process import ServiceProcess
+from tests.support import forked_process
+service = ServiceProcess(Path(sys.argv[1])).start()
+print(service.pid, forked_process._running[0]._process.pid, *service.nats_servers(), flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -77,3 +89,20 @@ def test_killed_process_is_gone_and_its_signal_is_known(running: ServiceProcess)
     assert process is not None
     assert process.returncode == -signal.SIGKILL
     assert has_exited(pid)
+
+
+def test_service_and_fork_server_end_with_a_killed_test_process(data_dir: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TEST_PROCESS, str(data_dir)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 3
+        assert not any(has_exited(pid) for pid in pids)
+
+        process.kill()
+
+    wait_until(lambda: all(has_exited(pid) for pid in pids))
