@@ -1,10 +1,11 @@
 """Fork `quorate` processes from one that has imported the modules of the service.
 
 ``python -m tests.support.fork_server SOCKET`` answers each request with the id of a new process. A
-request has arguments, an environment, a working directory and three open files.
+request has a module, arguments, an environment, a working directory and three open files.
 
 * The new process has exactly these, and its own session.
-* It runs ``python -m quorate.cli.main`` to its end, like one that was executed.
+* It runs the module to its end, like ``python -m``: ``quorate.cli.main``, or a faulty program of
+  the tests that replaces it.
 * It becomes a child of the process that asked for it (a "subreaper"), which waits for it as usual.
 * No state is shared: Python's random numbers are seeded again in a fork, ids come from the system.
 """
@@ -12,6 +13,7 @@ request has arguments, an environment, a working directory and three open files.
 import gc
 import importlib
 import os
+import runpy
 import socket
 import sys
 import threading
@@ -46,14 +48,14 @@ def main(control: socket.socket) -> None:
         request, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, FILES)
         if not request:
             return
-        arguments, variables, folder = orjson.loads(request)
+        program, arguments, variables, folder = orjson.loads(request)
         answer, said = os.pipe()
         middle = os.fork()
         if middle == 0 and _is_new_process(said):
             control.close()
             os.close(answer)
             os.chdir(folder)
-            _become(arguments, variables, files)
+            _become(program, arguments, variables, files)
             return
         os.close(said)
         for file in files:
@@ -73,7 +75,9 @@ def _is_new_process(said: int) -> bool:
     return True
 
 
-def _become(arguments: list[str], variables: dict[str, str], files: list[int]) -> None:
+def _become(
+    program: str, arguments: list[str], variables: dict[str, str], files: list[int]
+) -> None:
     os.setsid()
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -81,9 +85,12 @@ def _become(arguments: list[str], variables: dict[str, str], files: list[int]) -
     os.environ.clear()
     os.environ.update(variables)
     time.tzset()
-    sys.argv = [PROGRAM, *arguments]
+    sys.argv = [program, *arguments]
     gc.unfreeze()
-    importlib.import_module(PROGRAM).main()
+    if program == PROGRAM:
+        importlib.import_module(PROGRAM).main()
+    else:
+        runpy.run_module(program, run_name="__main__")
 
 
 if __name__ == "__main__":
