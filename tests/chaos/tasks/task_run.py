@@ -27,7 +27,7 @@ from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json, environment
 
 TASK_SECONDS_MAX = 600
-FROZEN_SECONDS = 2.0 * CLAIM_SECONDS
+FROZEN_SECONDS = 1.5 * CLAIM_SECONDS
 _FENCE = re.compile(r"\d+\Z")
 Cause: TypeAlias = Callable[[], Awaitable[None]]
 
