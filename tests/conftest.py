@@ -11,7 +11,7 @@ from tests.support.forked_process import end_fork_server
 from tests.support.postgres import PostgresServer, remove_shared, shared
 
 # They wait more than they compute: the others are done meanwhile.
-PATIENT = ("containers", "crash", "fleet", "replicas")
+PATIENT = ("containers", "crash", "fleet", "replicas", "tasks")
 
 # Each test process collects thousands of tests: they are not garbage, and are not searched for it.
 COLLECT_EVERY_OBJECTS = 20_000

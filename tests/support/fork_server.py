@@ -1,11 +1,12 @@
 """Fork `quorate` processes from one that has imported the modules of the service.
 
 ``python -m tests.support.fork_server SOCKET`` answers each request with the id of a new process. A
-request has arguments, an environment, a working directory, the id of the caller, and three open
-files.
+request has a module, arguments, an environment, a working directory, the id of the caller, and
+three open files.
 
 * The new process has exactly these, and its own session.
-* It runs ``python -m quorate.cli.main`` to its end, like one that was executed.
+* It runs the module to its end, like ``python -m``: ``quorate.cli.main``, or a faulty program of
+  the tests that replaces it.
 * It becomes a child of the process that asked for it (a "subreaper"), which waits for it as usual.
   It ends with that process, even if that is killed; so does this server.
 * No state is shared: Python's random numbers are seeded again in a fork, ids come from the system.
@@ -14,6 +15,7 @@ files.
 import gc
 import importlib
 import os
+import runpy
 import socket
 import sys
 import threading
@@ -50,7 +52,7 @@ def main(control: socket.socket) -> None:
         request, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, FILES)
         if not request:
             return
-        arguments, variables, folder, caller = orjson.loads(request)
+        program, arguments, variables, folder, caller = orjson.loads(request)
         answer, said = os.pipe()
         adopted, adopting = os.pipe()  # Closed when the new process is a child of the caller.
         middle = os.fork()
@@ -62,7 +64,7 @@ def main(control: socket.socket) -> None:
             os.close(adopted)
             die_with_parent(caller)
             os.chdir(folder)
-            _become(arguments, variables, files)
+            _become(program, arguments, variables, files)
             return
         os.close(said)
         for file in files:
@@ -84,7 +86,9 @@ def _is_new_process(said: int) -> bool:
     return True
 
 
-def _become(arguments: list[str], variables: dict[str, str], files: list[int]) -> None:
+def _become(
+    program: str, arguments: list[str], variables: dict[str, str], files: list[int]
+) -> None:
     os.setsid()
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -92,9 +96,12 @@ def _become(arguments: list[str], variables: dict[str, str], files: list[int]) -
     os.environ.clear()
     os.environ.update(variables)
     time.tzset()
-    sys.argv = [PROGRAM, *arguments]
+    sys.argv = [program, *arguments]
     gc.unfreeze()
-    importlib.import_module(PROGRAM).main()
+    if program == PROGRAM:
+        importlib.import_module(PROGRAM).main()
+    else:
+        runpy.run_module(program, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import IO
 
 import orjson
 
+from tests.support.fork_server import PROGRAM
 from tests.support.paths import ROOT
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -50,10 +51,11 @@ class _ForkServer:
         variables: Mapping[str, str],
         folder: Path,
         files: Sequence[int],
+        program: str,
     ) -> int:
         _adopt_orphans(yes=True)
         try:
-            request = orjson.dumps([arguments, variables, str(folder), os.getpid()])
+            request = orjson.dumps([program, arguments, variables, str(folder), os.getpid()])
             socket.send_fds(self._control, [request], files)
             return int(self._control.recv(ANSWER_BYTES_MAX))
         finally:
@@ -77,7 +79,10 @@ def _adopt_orphans(*, yes: bool) -> None:
 
 
 class ForkedProcess:
-    """A running `quorate` with these arguments and only these variables, in its own session."""
+    """A running `quorate` with these arguments and only these variables, in its own session.
+
+    ``program`` is a module that runs instead of `quorate`.
+    """
 
     stdin = None
 
@@ -87,6 +92,7 @@ class ForkedProcess:
         variables: Mapping[str, str],
         stderr: int,
         folder: Path = ROOT,
+        program: str = PROGRAM,
     ) -> None:
         output, theirs = os.pipe()
         self.stdout: IO[bytes] = os.fdopen(output, "rb", buffering=0)  # Its user closes it.
@@ -96,7 +102,7 @@ class ForkedProcess:
                 if not _running:
                     _running.append(_ForkServer())
                 files = (stdin.fileno(), theirs, stderr)
-                self.pid = _running[0].fork(arguments, variables, folder, files)
+                self.pid = _running[0].fork(arguments, variables, folder, files, program)
         finally:
             os.close(theirs)
 

@@ -3,6 +3,9 @@
 * A claim begins with ``TaskClaimed`` and ends with ``TaskClaimEnded`` or with its task.
 * The actor of a report is the agent that sent it. Without fences, a worker that lost its claim
   would complete the task of another one: the log names both.
+* A result names the claim under which it was made. Without fences, a process that lost its claim
+  would complete the task for another process of the same agent: the result names another claim
+  than the log.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +13,23 @@ from typing import Any
 
 _REPORTS = frozenset({"TaskProgressed", "TaskArtifactAdded", "TaskCompleted", "TaskClaimRenewed"})
 _ENDS = frozenset({"TaskCompleted", "TaskFailed", "TaskCanceled"})
+
+
+def check_results(events: Iterable[Mapping[str, Any]], results: Mapping[str, int]) -> list[str]:
+    """Return what is wrong with the results; ``results`` has the fence in each, by task."""
+    faults: list[str] = []
+    completed: dict[str, int] = {}
+    for event in events:
+        if event["type"] == "TaskCompleted":
+            task_id = event["data"]["taskId"]
+            if task_id in completed:
+                faults.append(f"{task_id} was completed twice")
+            completed[task_id] = event["data"]["fence"]
+    for task_id, fence in results.items():
+        if completed.get(task_id) != fence:
+            found = completed.get(task_id)
+            faults.append(f"{task_id} has the result of claim {fence}, completed was {found}")
+    return faults + [f"{one} was not handed over" for one in completed.keys() - results.keys()]
 
 
 def check_tasks(events: Iterable[Mapping[str, Any]]) -> list[str]:

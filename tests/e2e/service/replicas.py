@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import orjson
 from click.testing import CliRunner
@@ -32,10 +33,13 @@ from tests.e2e.service.service_process import (
     ServiceProcess,
     environment,
 )
+from tests.support import forked_process
+from tests.support.forked_process import ForkedProcess
 
 LOOPBACK = "127.0.0.1"
 SERVE_MODULE = "quorate.cli.main"
 COMMAND_SECONDS_MAX = 60.0
+_PYTHON_PATH = os.pathsep.join((str(SOURCES), str(SOURCES.parent)))
 _HTTP = re.compile(rb"HTTP +(\S+)")
 
 
@@ -110,15 +114,26 @@ class Replica(ServiceProcess):
         *options: str,
         program: str = SERVE_MODULE,
     ) -> None:
-        python_path = os.pathsep.join((str(SOURCES), str(SOURCES.parent)))
-        variables = {} if program == SERVE_MODULE else {"PYTHONPATH": python_path}
-        super().__init__(data_dir, *shared.options, *options, variables=variables)
+        super().__init__(data_dir, *shared.options, *options)
         self._shared = shared
         self._program = program
         self._stderr_offset = 0  # Offset of the current run in the standard error file.
 
-    def _command(self) -> list[str]:
-        return [self._program if part == SERVE_MODULE else part for part in super()._command()]
+    def _spawn(self, stderr: IO[bytes]) -> "subprocess.Popen[bytes] | ForkedProcess":
+        if self._program == SERVE_MODULE:
+            return super()._spawn(stderr)
+        words, variables = self._command(), environment(PYTHONPATH=_PYTHON_PATH)
+        arguments = words[words.index(SERVE_MODULE) + 1 :]
+        if forked_process.IS_SUPPORTED:
+            return ForkedProcess(arguments, variables, stderr.fileno(), program=self._program)
+        return subprocess.Popen(
+            [sys.executable, "-m", self._program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            env=variables,
+        )
 
     def start(self) -> "Replica":
         self._stderr_offset = self.stderr.stat().st_size if self.stderr.exists() else 0
