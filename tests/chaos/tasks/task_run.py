@@ -88,9 +88,10 @@ class Workers:
         self._keys = keys
         self._work_seconds = work_seconds
         self._started: list[subprocess.Popen[bytes]] = []
-        self._current = [self._start(number) for number in range(len(keys))]
+        self._current: list[int] = []  # The index of the process of each agent.
 
     def __enter__(self) -> Self:
+        self._current = [self._start(number) for number in range(len(self._keys))]
         return self
 
     def __exit__(self, *_: object) -> None:
