@@ -157,6 +157,7 @@ CLAIM_TASK = Operation(
     response=ClaimInfo,
     errors=(*_AGENT_ERRORS, ClaimDenied),
     command=True,
+    hot=True,
 )
 GET_TASK = Operation(
     method="GET",
@@ -195,7 +196,7 @@ def _report(
 
 
 _WITH_CONTENTS = (QuotaExceeded, TooManyContents)
-RENEW_TASK = _report("renew", "renewTask", "Renew a claim", RenewBody, urgent=True)
+RENEW_TASK = _report("renew", "renewTask", "Renew a claim", RenewBody, urgent=True, hot=True)
 REPORT_PROGRESS = _report(
     "progress",
     "reportProgress",
@@ -227,6 +228,7 @@ COMPLETE_TASK = _report(
     CompleteBody,
     errors=(QuotaExceeded,),
     body_bytes_max=BODY_BYTES_MAX,
+    hot=True,
 )
 FAIL_TASK = _report("fail", "failTask", "End a task without a result", FailBody, unmetered=True)
 RELEASE_TASK = _report(
