@@ -63,6 +63,9 @@ def of_request(command: Any, number: int = 1) -> Any:  # noqa: ANN401 - a comman
     )
 
 
+TASK_RETENTION_SECONDS = 12_345  # As the operator set it.
+
+
 class Simulation:
     """A stage whose time passes in steps, with a runner of the schedules after each."""
 
@@ -76,7 +79,10 @@ class Simulation:
     def runner(self, stage: Stage | None = None) -> ScheduleRunner:
         stage = stage or self.stage
         queries = ScheduleQueries(stage.log, stage.clock)
-        return ScheduleRunner(stage.command_bus, queries, stage.clock, stage.event_ids)
+        return ScheduleRunner(
+            *(stage.command_bus, queries, stage.clock, stage.event_ids),
+            task_retention_seconds=TASK_RETENTION_SECONDS,
+        )
 
     async def wait(self, milliseconds: int) -> None:
         self.stage.clock.move(milliseconds=milliseconds)
@@ -138,6 +144,7 @@ async def test_occurrence_submits_a_task_of_its_preset(simulation: Simulation) -
     assert fired["taskId"] == task["taskId"]
     assert (task["spawnerId"], task["preset"], task["model"]) == (id_of("ann"), "writer", "small")
     assert task["toolControls"] == {"active_tools": ["write"], "tool_choice": {"type": "any"}}
+    assert task["retentionSeconds"] == TASK_RETENTION_SECONDS
 
 
 # -- Missed occurrences --------------------------------------------------------
