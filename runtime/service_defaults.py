@@ -58,6 +58,7 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "quota_session_bytes": 20_000_000_000,
     "quota_live_leases_per_agent": 10_000,
     "quota_mailbox_bytes_per_agent": 2_000_000_000,
+    "quota_open_tasks_per_agent": 1_000,
     "quota_events_per_day": 20_000_000,
     "quota_bytes_per_day": 20_000_000_000,
     "quota_events_per_day_per_agent": 2_000_000,

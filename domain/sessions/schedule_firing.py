@@ -69,6 +69,7 @@ class Occurrence:
             *AGENTS.by("id", schedule.agent_id),
             *schedule.restrictions.reads(),
             *reads_of_target(schedule.preset, schedule.session_key),
+            *([(f"{quotas.OPEN_TASK_COUNT}.id", schedule.agent_id)] if schedule.preset else ()),
         )
 
     def fire(  # noqa: PLR0917 - when, and what follows.

@@ -168,8 +168,13 @@ TASKS: Aggregate[Task] = Aggregate(
     stream=_stream,
     id_of=attrgetter("task_id"),
     evolve=evolve,
-    phase_of=attrgetter("worker_id", "stored_bytes"),
-    counters={"mailbox_bytes": Counter(amount=attrgetter("stored_bytes"))},
+    phase_of=attrgetter("worker_id", "stored_bytes", "ended_at"),
+    counters={
+        "mailbox_bytes": Counter(amount=attrgetter("stored_bytes")),
+        "open_tasks": Counter(
+            amount=lambda task: 0 if task.has_ended else 1, owner=attrgetter("spawner_id")
+        ),
+    },
     owner=Owner(aggregate=AGENTS, id_of=attrgetter("worker_id")),
     deadline=Deadline(
         at=lambda task: task.due_at or Timestamp(0),

@@ -142,6 +142,10 @@ NUMBERS = [
     ),
     (
         CONFIGURE,
+        f"| `--quota-open-tasks-per-agent` | {LIMITS_DEFAULT['quota_open_tasks_per_agent']} |",
+    ),
+    (
+        CONFIGURE,
         (
             f"`--quota-bytes-per-day` | {LIMITS_DEFAULT['quota_events_per_day']}, "
             f"{LIMITS_DEFAULT['quota_bytes_per_day']} |"

@@ -6,17 +6,23 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain.sessions.task_events import TaskCompleted
+from quorate.domain.sessions.task_events import (
+    TaskCanceled,
+    TaskCompleted,
+    TaskFailed,
+    TaskSubmitted,
+)
 from quorate.domain.sessions.tasks import TASKS, StaleFence
 from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.quotas import QuotaExceeded, Quotas
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.sessions.sample_tasks import cancel, claim, complete, fail, release, renew, spawn
-from tests.unit.support.sample_commands import register
+from tests.unit.support.sample_commands import id_of, register
 from tests.unit.support.specification import NOON, Scenario
 
 WORKERS = ("bob", "cat")
 CLAIM_SECONDS, TIMEOUT_SECONDS = 10, 40
-TASKS_MAX = 4
+TASKS_MAX, OPEN_TASKS_MAX = 6, 3
 workers, numbers = st.sampled_from(WORKERS), st.integers(0, 11)
 
 
@@ -32,7 +38,7 @@ class Held:
 class TaskMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.scenario = Scenario(window=10**9)
+        self.scenario = Scenario(window=10**9, quotas=Quotas(open_tasks_per_agent=OPEN_TASKS_MAX))
         self.now = NOON
         self.held: list[Held] = []
         # The naive model: by task, the claim that is valid and until when, and the end of its time.
@@ -45,7 +51,13 @@ class TaskMachine(RuleBasedStateMachine):
     def spawn(self, timeout: int) -> None:
         if len(self.valid) < TASKS_MAX:
             name = f"task{len(self.valid)}"
-            self.scenario.execute(spawn(name, timeout_seconds=timeout), self.now)
+            is_full = self._open_tasks() == OPEN_TASKS_MAX
+            outcome = self.scenario.execute(spawn(name, timeout_seconds=timeout), self.now)
+            if is_full:
+                assert outcome.rejection is not None
+                assert outcome.rejection.kind is QuotaExceeded
+                return
+            assert outcome.rejection is None
             self.valid[name], self.ends_at[name] = None, self.now + timeout * 1_000
 
     @rule(worker=workers)
@@ -101,6 +113,18 @@ class TaskMachine(RuleBasedStateMachine):
         if claimed is None or self.now >= min(claimed[2], self.ends_at[task]):
             return None
         return claimed[:2]
+
+    def _open_tasks(self) -> int:
+        events = [one.event for one in self.scenario.events]
+        ended = [
+            one for one in events if isinstance(one, TaskCompleted | TaskFailed | TaskCanceled)
+        ]
+        return sum(isinstance(one, TaskSubmitted) for one in events) - len(ended)
+
+    @invariant()
+    def open_tasks_are_counted(self) -> None:
+        counted = self.scenario.tenant_state.owned_count("open_tasks", id_of("ann"))
+        assert counted == self._open_tasks() <= OPEN_TASKS_MAX
 
     @invariant()
     def completed_once(self) -> None:
