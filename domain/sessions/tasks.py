@@ -19,6 +19,7 @@ from quorate.domain.sessions.task_events import (
     ClaimEnd,
     Event,
     FailureReason,
+    TaskCanceled,
     TaskClaimed,
     TaskClaimEnded,
     TaskContentErased,
@@ -88,6 +89,17 @@ def failed(task: Task, reason: FailureReason, error: str, *, has_claim: bool) ->
         error=error,
         worker_id=None if claim is None else claim.worker_id,
         fence=None if claim is None else claim.fence,
+    )
+
+
+def canceled(task: Task, parent_id: str | None = None) -> TaskCanceled:
+    claim = task.claim
+    return TaskCanceled(
+        task_id=task.id,
+        spawner_id=task.spawner_id,
+        worker_id=None if claim is None else claim.worker_id,
+        fence=None if claim is None else claim.fence,
+        parent_id=parent_id,
     )
 
 

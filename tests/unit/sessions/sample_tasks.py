@@ -72,7 +72,7 @@ def release(worker: str, id_: str, fence: int) -> ReleaseClaim:
     return ReleaseClaim(**_held(worker, id_, fence))
 
 
-def cancel(id_: str) -> CancelTask:
+def cancel(id_: str, by: str = "ann") -> CancelTask:
     return CancelTask(
-        caller=CALLER, agent=AgentRef(name="ann"), restrictions=Restrictions(), task_id=id_
+        caller=CALLER, agent=AgentRef(name=by), restrictions=Restrictions(), task_id=id_
     )
