@@ -55,6 +55,7 @@ _LIMITS: Mapping[str, str] = {
     "quota_session_bytes": "Total size of the sessions of a tenant, in bytes.",
     "quota_live_leases_per_agent": "Active leases per agent.",
     "quota_mailbox_bytes_per_agent": "Total size of the messages an agent keeps, in bytes.",
+    "quota_open_tasks_per_agent": "Tasks that an agent submitted and that have not ended.",
     "quota_events_per_day": "Events per tenant and day (UTC).",
     "quota_bytes_per_day": "Bytes of events per tenant and day (UTC).",
     "quota_events_per_day_per_agent": "Events per agent and day (UTC).",

@@ -27,6 +27,7 @@ class StoredUse:
     counts: Mapping[str, int]
     live_leases_of_agent: int
     mailbox_bytes_of_agent: int
+    open_tasks_of_agent: int
     of_tenant: Usage | None
     of_agent: Usage | None
 
@@ -95,6 +96,7 @@ class TenantQueries:
             counts=counters.counts_of(counted[0]) if counted else {},
             live_leases_of_agent=held[0].live_leases if held else 0,
             mailbox_bytes_of_agent=stored[0].stored_bytes if stored else 0,
+            open_tasks_of_agent=held[0].open_tasks if held else 0,
             of_tenant=by_owner.get(WHOLE_TENANT),
             of_agent=by_owner.get(agent_id) if agent_id else None,
         )

@@ -25,6 +25,9 @@ MAIL_ACK_MINUTES_MAX = 60 * 24 * 365.0
 MAIL_ACK_MINUTES_DEFAULT = 30.0
 MAIL_RETENTION_DAYS_MAX = 36_500.0
 MAIL_RETENTION_DAYS_DEFAULT = 0.0  # Bodies are kept.
+TASK_RETENTION_DAYS_DEFAULT = 7.0  # After the end of a task.
+TASK_RETENTION_DAYS_MIN = 1 / 86_400
+TASK_RETENTION_DAYS_MAX = 36_500.0
 MAIL_LIMITS_DEFAULT = "provisional=100/500,active=1000/10000,trusted=10000/100000"
 STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 PORT_MAX = 65_535
@@ -55,6 +58,7 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "quota_session_bytes": 20_000_000_000,
     "quota_live_leases_per_agent": 10_000,
     "quota_mailbox_bytes_per_agent": 2_000_000_000,
+    "quota_open_tasks_per_agent": 1_000,
     "quota_events_per_day": 20_000_000,
     "quota_bytes_per_day": 20_000_000_000,
     "quota_events_per_day_per_agent": 2_000_000,

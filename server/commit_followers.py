@@ -8,25 +8,35 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.search_index import SearchIndex
+from quorate.projections.sessions.nested_tasks import NestedTasks
 from quorate.projections.sessions.unerased_sessions import UnerasedSessions
 from quorate.server.leader_election import Task
+from quorate.server.nested_tasks import NestedTaskCancellation
 from quorate.server.search_indexer import SearchIndexer
 from quorate.server.session_erasure import SessionErasure
 
 
 class CommitFollowers:
-    def __init__(self, indexer: SearchIndexer, erasure: SessionErasure) -> None:
+    def __init__(
+        self, indexer: SearchIndexer, erasure: SessionErasure, nested: NestedTaskCancellation
+    ) -> None:
         self._indexer = indexer
         self._erasure = erasure
+        self._nested = nested
 
     def wake(self, rows: Sequence[RecordedEvent]) -> None:
         """Be told of committed events."""
         self._indexer.wake(rows)
         self._erasure.wake(rows)
+        self._nested.wake(rows)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        return {"search_indexer": self._indexer.run, "session_erasure": self._erasure.run}
+        return {
+            "search_indexer": self._indexer.run,
+            "session_erasure": self._erasure.run,
+            "nested_task_cancellation": self._nested.run,
+        }
 
 
 def create_commit_followers(
@@ -35,4 +45,5 @@ def create_commit_followers(
     return CommitFollowers(
         SearchIndexer(command_bus, SearchIndex(log)),
         SessionErasure(command_bus, UnerasedSessions(log), clock, new_id),
+        NestedTaskCancellation(command_bus, NestedTasks(log), clock, new_id),
     )

@@ -183,7 +183,7 @@ def _build(
         reader=reader,
         notifications=NotificationQueries(log, clock, retention_hours=hours),
         mail=create_mail_service(log, options, tenant_domains, clock),
-        sessions=create_sessions_service(log, clock),
+        sessions=create_sessions_service(log, options, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,

@@ -92,6 +92,12 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             0.0,
             defaults.RETENTION_HOURS_MAX,
         ),
+        task_retention_days=read.fraction(
+            "task_retention_days",
+            defaults.TASK_RETENTION_DAYS_DEFAULT,
+            defaults.TASK_RETENTION_DAYS_MIN,
+            defaults.TASK_RETENTION_DAYS_MAX,
+        ),
         rates=Rates(**{name.removeprefix("rate_"): limits[name] for name in defaults.RATE_LIMITS}),
         connection_limits=ConnectionLimits(
             **{name: limits[name] for name in defaults.CONNECTION_LIMITS}

@@ -36,7 +36,10 @@ def create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
         *(command_bus, AgentOverviews(log), clock, new_id),
         retention_hours=options.agent_retention_hours,
     )
-    schedules = ScheduleRunner(command_bus, ScheduleQueries(log, clock), clock, new_id)
+    schedules = ScheduleRunner(
+        *(command_bus, ScheduleQueries(log, clock), clock, new_id),
+        task_retention_seconds=options.task_retention_seconds,
+    )
     tasks = {
         "outbox_relay": nats_service.lead,
         "deadline_scheduler": scheduler.run,

@@ -7,9 +7,11 @@ from quorate.application.failed_login_limiter import Network
 from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
-from quorate.runtime.service_defaults import MAIL_DOMAIN_DEFAULT
+from quorate.runtime.service_defaults import MAIL_DOMAIN_DEFAULT, TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.connection_table import ConnectionLimits
 from quorate.server.mail_options import MailOptions
+
+SECONDS_PER_DAY = 86_400
 
 
 @record
@@ -30,6 +32,7 @@ class Options:
     window_seconds: float = 300.0
     notification_retention_hours: float = 168.0
     agent_retention_hours: float = 0.0  # 0: names of inactive agents are kept.
+    task_retention_days: float = TASK_RETENTION_DAYS_DEFAULT  # After the end of a task.
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
     connection_limits: ConnectionLimits = ConnectionLimits()
@@ -41,3 +44,7 @@ class Options:
     mail_domain: str = MAIL_DOMAIN_DEFAULT  # Of the tenant "default"; others are below it.
     mail: MailOptions = MailOptions()
     cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.
+
+    @property
+    def task_retention_seconds(self) -> int:
+        return round(self.task_retention_days * SECONDS_PER_DAY)

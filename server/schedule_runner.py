@@ -14,6 +14,7 @@ from quorate.application.sessions.occurrences import make_occurrence
 from quorate.domain.identity.principals import SYSTEM_ACTOR
 from quorate.domain.sessions.schedule_firing import FireSchedule, SettleSchedule
 from quorate.domain.sessions.schedules import Schedule
+from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Accepted, CommandEnvelope, CommandFailed, Unavailable
@@ -32,11 +33,14 @@ class ScheduleRunner:
         schedules: ScheduleQueries,
         clock: Callable[[], Timestamp],
         new_id: NewId,
+        *,
+        task_retention_seconds: int = RETENTION_SECONDS_DEFAULT,
     ) -> None:
         self._command_bus = command_bus
         self._schedules = schedules
         self._clock = clock
         self._new_id = new_id
+        self._task_retention_seconds = task_retention_seconds
         self._is_paused = False
 
     async def run(self) -> NoReturn:
@@ -63,7 +67,8 @@ class ScheduleRunner:
         message = messages.get(schedule.id)
         if message is None:  # It was deleted meanwhile.
             return False
-        occurrence = make_occurrence(schedule, message, self._new_id(self._clock()))
+        new_id = self._new_id(self._clock())
+        occurrence = make_occurrence(schedule, message, new_id, self._task_retention_seconds)
         if await self._submit(tenant, FireSchedule(occurrence=occurrence)):
             return True
         return await self._submit(tenant, SettleSchedule(occurrence=occurrence))

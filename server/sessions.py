@@ -12,9 +12,12 @@ from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
 from quorate.projections.sessions.task_queries import TaskQueries
+from quorate.server.options import Options
 
 
-def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> SessionsService:
+def create_sessions_service(
+    log: EventStore, options: Options, clock: Callable[[], Timestamp]
+) -> SessionsService:
     return SessionsService(
         presets=PresetQueries(log, clock),
         sessions=SessionQueries(log, clock),
@@ -23,4 +26,5 @@ def create_sessions_service(log: EventStore, clock: Callable[[], Timestamp]) -> 
         task_contents=ContentReader(log),
         lists=ListQueries(log, clock),
         schedules=ScheduleQueries(log, clock),
+        task_retention_seconds=options.task_retention_seconds,
     )

@@ -67,10 +67,13 @@ def quotas_in_use(
         ("bytes_per_day", tenant.bytes),
     ]
     if of_agent:
-        held, limit = use.live_leases_of_agent, quotas.live_leases_per_agent
-        yield QuotaUse(quota="live_leases_per_agent", used=held, limit=limit)
-        stored, limit = use.mailbox_bytes_of_agent, quotas.mailbox_bytes_per_agent
-        yield QuotaUse(quota="mailbox_bytes_per_agent", used=stored, limit=limit)
+        of_one: list[tuple[Quota, int]] = [
+            ("live_leases_per_agent", use.live_leases_of_agent),
+            ("mailbox_bytes_per_agent", use.mailbox_bytes_of_agent),
+            ("open_tasks_per_agent", use.open_tasks_of_agent),
+        ]
+        for quota, used in of_one:
+            yield QuotaUse(quota=quota, used=used, limit=getattr(quotas, quota))
         daily += [
             ("events_per_day_per_agent", agent.events),
             ("bytes_per_day_per_agent", agent.bytes),

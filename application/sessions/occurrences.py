@@ -18,11 +18,17 @@ def payload_of(schedule: Schedule, message: str | None) -> dict[str, Any]:
     return {"kind": AGENT_TURN, "message": message, **schedule.tool_controls}
 
 
-def make_occurrence(schedule: Schedule, message: str, new_id: str) -> Occurrence:
+def make_occurrence(
+    schedule: Schedule, message: str, new_id: str, task_retention_seconds: int
+) -> Occurrence:
     """Return the occurrence with a new content. A session gets the payload, a task its message."""
     if schedule.preset is not None:
         id_, part, data = prefixed_id("task_", new_id), TASK_PART, message.encode()
     else:
         id_, part = prefixed_id(MESSAGE_ID, new_id), JSON_PART
         data = orjson.dumps(payload_of(schedule, message))
-    return Occurrence(schedule=schedule, content=salted(id_, part, data))
+    return Occurrence(
+        schedule=schedule,
+        content=salted(id_, part, data),
+        task_retention_seconds=task_retention_seconds,
+    )

@@ -171,7 +171,8 @@ async def _delete(service: Service, call: Call, caller: ToolCaller) -> Reply:
 
 async def _run_now(service: Service, call: Call, caller: ToolCaller) -> Reply:
     found, message, _ = await _find(service, call, caller)
-    occurrence = make_occurrence(found, message, service.id())
+    retention = service.sessions.task_retention_seconds
+    occurrence = make_occurrence(found, message, service.id(), retention)
     command = RunScheduleNow(**_fields(caller, found.id), occurrence=occurrence)
     return await service.execute(call, command, _answer(message))
 

@@ -23,6 +23,9 @@ from quorate.runtime.service_defaults import (
     RETENTION_HOURS_MAX,
     RETENTION_HOURS_MIN,
     STREAM_REPLICAS_MAX,
+    TASK_RETENTION_DAYS_DEFAULT,
+    TASK_RETENTION_DAYS_MAX,
+    TASK_RETENTION_DAYS_MIN,
     WINDOW_SECONDS_DEFAULT,
     WINDOW_SECONDS_MAX,
     WINDOW_SECONDS_MIN,
@@ -69,6 +72,7 @@ class ServeCommand(SectionedCommand):
         ("heartbeat_", "Agents and notifications"),
         ("agent_", "Agents and notifications"),
         ("notification_", "Agents and notifications"),
+        ("task_", "Tasks"),
         ("smtp_", "Mail"),
         ("mail_", "Mail"),
         ("trusted_", "HTTP"),
@@ -162,6 +166,13 @@ class ServeCommand(SectionedCommand):
     " them.",
 )
 @click.option(
+    "--task-retention-days",
+    type=Duration("d", TASK_RETENTION_DAYS_MIN, TASK_RETENTION_DAYS_MAX),
+    default=f"{TASK_RETENTION_DAYS_DEFAULT:g}d",
+    show_default=True,
+    help="How long a task and its texts stay readable after its end; then they are erased.",
+)
+@click.option(
     "--workers",
     type=IntegerRange(1),
     default=1,
@@ -245,6 +256,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         window_seconds=chosen["heartbeat_window_seconds"],
         notification_retention_hours=chosen["notification_retention_hours"],
         agent_retention_hours=chosen["agent_retention_hours"],
+        task_retention_days=chosen["task_retention_days"],
         admin_key_file=chosen["admin_key_file"],
         api_key_file=chosen["api_key_file"],
         rates=server_options.build_rates(chosen),

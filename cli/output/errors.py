@@ -111,6 +111,7 @@ _QUOTAS: Mapping[str, str] = {
     "session_bytes": "bytes of sessions",
     "live_leases_per_agent": "active leases of one agent",
     "mailbox_bytes_per_agent": "bytes of the messages of one agent",
+    "open_tasks_per_agent": "open tasks of one agent",
 }
 
 

@@ -35,6 +35,7 @@ class _Limits(BaseModel):
     session_bytes: Limit = optional()
     live_leases_per_agent: Limit = optional()
     mailbox_bytes_per_agent: Limit = optional()
+    open_tasks_per_agent: Limit = optional()
     events_per_day: Limit = optional()
     bytes_per_day: Limit = optional()
     events_per_day_per_agent: Limit = optional()

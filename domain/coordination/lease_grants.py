@@ -67,7 +67,8 @@ class AcquireLease:
         held = live_lease(state, self.contact.key)
         until = later(context.now, minutes=self.duration_minutes)
         if held is None:
-            quotas.check("live_leases_per_agent", state.owned_count(agent.id), context.quotas)
+            own = state.owned_count("live_leases", agent.id)
+            quotas.check("live_leases_per_agent", own, context.quotas)
             quotas.check("live_leases", state.count("live_leases"), context.quotas)
             return [self._granted(agent, INTENT_DEFAULT, until, fence=context.sequence)]
         if not held.admits(agent.id, self.holder):

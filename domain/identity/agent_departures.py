@@ -94,7 +94,7 @@ class DeregisterAgent:
         agent = _known(self.caller, self.agent, state)
         if self.incarnation not in {None, agent.incarnation}:
             return []
-        if self.only_if_idle and state.owned_count(agent.id):
+        if self.only_if_idle and state.owned_count("live_leases", agent.id):
             return []
         return deregister(agent, "requested", context.now)
 

@@ -22,6 +22,7 @@ from quorate.domain.sessions.schedules import (
 from quorate.domain.sessions.session_messages import MESSAGE_BYTES, append_message
 from quorate.domain.sessions.sessions import reads_of_session, visible_session
 from quorate.domain.sessions.task_submission import SPAWN_TOOL, TaskRequest, submit_task
+from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared import quotas
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.contents import Content
@@ -59,6 +60,7 @@ class Occurrence:
 
     schedule: Schedule
     content: Content
+    task_retention_seconds: int = RETENTION_SECONDS_DEFAULT
 
     def reads(self) -> Reads:
         schedule = self.schedule
@@ -67,6 +69,7 @@ class Occurrence:
             *AGENTS.by("id", schedule.agent_id),
             *schedule.restrictions.reads(),
             *reads_of_target(schedule.preset, schedule.session_key),
+            *([(f"{quotas.OPEN_TASK_COUNT}.id", schedule.agent_id)] if schedule.preset else ()),
         )
 
     def fire(  # noqa: PLR0917 - when, and what follows.
@@ -130,7 +133,10 @@ class Occurrence:
         self, state: TenantState, context: DecisionContext, schedule: Schedule, agent: Agent
     ) -> list[Event]:
         request = TaskRequest(
-            task_id=self.content.id, preset=schedule.preset, controls=schedule.controls
+            task_id=self.content.id,
+            preset=schedule.preset,
+            controls=schedule.controls,
+            retention_seconds=self.task_retention_seconds,
         )
         submitted: list[Event] = list(
             submit_task(  # type: ignore[arg-type]  # An event of another aggregate.

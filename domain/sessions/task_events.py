@@ -140,10 +140,13 @@ class TaskFailed:
 
 @record
 class TaskCanceled:
+    """``parent_id`` is the task with whose end this one was canceled; None for a request."""
+
     task_id: str
     spawner_id: str
     worker_id: str | None = None
     fence: int | None = None
+    parent_id: str | None = None
 
 
 @record

@@ -13,7 +13,6 @@ from quorate.domain.sessions.presets import Restrictions
 from quorate.domain.sessions.task_claims import check_contents
 from quorate.domain.sessions.task_events import (
     Event,
-    TaskCanceled,
     TaskInputAnswered,
     TaskRetried,
 )
@@ -23,6 +22,7 @@ from quorate.domain.sessions.tasks import (
     TASKS,
     TaskAccessDenied,
     TaskNotFound,
+    canceled,
     of_claim,
     offered,
 )
@@ -105,15 +105,7 @@ class CancelTask(SpawnerCommand):
         task = self._own(state, CANCEL_TOOL)
         if task.has_ended:
             return []
-        claim = task.claim
-        return [
-            TaskCanceled(
-                task_id=task.id,
-                spawner_id=task.spawner_id,
-                worker_id=None if claim is None else claim.worker_id,
-                fence=None if claim is None else claim.fence,
-            )
-        ]
+        return [canceled(task)]
 
 
 @record

@@ -130,6 +130,11 @@ class Task:
         return self.ended_at is not None
 
     @property
+    def ends_nested_tasks(self) -> bool:
+        """Return whether the tasks that were submitted in its run end with it."""
+        return self.has_ended and self.state != "completed"
+
+    @property
     def worker_id(self) -> str | None:
         return None if self.claim is None else self.claim.worker_id
 
@@ -240,7 +245,8 @@ def _evolved(  # noqa: PLR0911 - one for each event.
             is_dead = event.reason == "dead_letter"
             return changed(_ended(task, ending, at), error=event.error, is_dead_letter=is_dead)
         case TaskCanceled():
-            return changed(_ended(task, "canceled", at), error="cancelled by caller")
+            by = "caller" if event.parent_id is None else f"the end of task {event.parent_id}"
+            return changed(_ended(task, "canceled", at), error=f"cancelled by {by}")
         case TaskRetried():
             return changed(
                 task,

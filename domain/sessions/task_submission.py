@@ -4,6 +4,8 @@
   preset that changes later changes no task.
 * A task that is submitted in the run of another one is nested in it, at most DEPTH_MAX deep. The
   service counts: the caller names the task that it works on, and must hold its claim.
+* The open tasks of one spawner are limited (``open_tasks_per_agent``). The limit binds submissions:
+  a dead letter is retried also above it.
 """
 
 from collections.abc import Sequence
@@ -121,6 +123,7 @@ def submit_task(
 ) -> list[TaskSubmitted]:
     """Return the event that submits a task; raise DomainError.
 
+    It depends on the reads of the request, and on the count of the spawner's open tasks.
     The contents have the id of the task. ``sequence`` is that of the event, the first of its
     decision by default.
     """
@@ -136,6 +139,8 @@ def submit_task(
     controls = request.controls.over(NO_CONTROLS if preset is None else preset.controls)
     fields = {} if preset is None else preset.fields
     delegates = request.delegate_only
+    own = state.owned_count("open_tasks", spawner_id)
+    quotas.check("open_tasks_per_agent", own, context.quotas)
     size = sum([len(one.data) for one in contents])
     quotas.check("mailbox_bytes", state.count("mailbox_bytes"), context.quotas, more=size)
     return [
@@ -191,7 +196,7 @@ class SpawnTask:
     def reads(self) -> Reads:
         parent = () if self.parent_id is None else TASKS.by("id", self.parent_id)
         return (
-            *reads_of_agent(self.caller, self.agent, AGENTS.name),
+            *reads_of_agent(self.caller, self.agent, AGENTS.name, quotas.OPEN_TASK_COUNT),
             *self.restrictions.reads(),
             *self.request.reads(),
             *parent,

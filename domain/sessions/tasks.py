@@ -19,6 +19,7 @@ from quorate.domain.sessions.task_events import (
     ClaimEnd,
     Event,
     FailureReason,
+    TaskCanceled,
     TaskClaimed,
     TaskClaimEnded,
     TaskContentErased,
@@ -88,6 +89,17 @@ def failed(task: Task, reason: FailureReason, error: str, *, has_claim: bool) ->
         error=error,
         worker_id=None if claim is None else claim.worker_id,
         fence=None if claim is None else claim.fence,
+    )
+
+
+def canceled(task: Task, parent_id: str | None = None) -> TaskCanceled:
+    claim = task.claim
+    return TaskCanceled(
+        task_id=task.id,
+        spawner_id=task.spawner_id,
+        worker_id=None if claim is None else claim.worker_id,
+        fence=None if claim is None else claim.fence,
+        parent_id=parent_id,
     )
 
 
@@ -168,8 +180,13 @@ TASKS: Aggregate[Task] = Aggregate(
     stream=_stream,
     id_of=attrgetter("task_id"),
     evolve=evolve,
-    phase_of=attrgetter("worker_id", "stored_bytes"),
-    counters={"mailbox_bytes": Counter(amount=attrgetter("stored_bytes"))},
+    phase_of=attrgetter("worker_id", "stored_bytes", "ended_at"),
+    counters={
+        "mailbox_bytes": Counter(amount=attrgetter("stored_bytes")),
+        "open_tasks": Counter(
+            amount=lambda task: 0 if task.has_ended else 1, owner=attrgetter("spawner_id")
+        ),
+    },
     owner=Owner(aggregate=AGENTS, id_of=attrgetter("worker_id")),
     deadline=Deadline(
         at=lambda task: task.due_at or Timestamp(0),

@@ -25,7 +25,10 @@ ID = "id"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Counter(Generic[S]):
-    """How much one instance adds to a quota: for its tenant, and for its owner if it names one."""
+    """How much one instance adds to a quota: for its tenant, and for its owner if it names one.
+
+    A counter that ``quotas.COUNTED`` does not name is one of owners only.
+    """
 
     amount: Callable[[S], int]
     owner: Callable[[S], str] | None = None

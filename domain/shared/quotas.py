@@ -31,14 +31,21 @@ Counted: TypeAlias = Literal[
 ]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 Counts: TypeAlias = Mapping[Counted, int]
+# The counters that aggregates declare for one owner.
+Owned: TypeAlias = Literal["live_leases", "open_tasks"]
+OWNED: tuple[Owned, ...] = get_args(Owned)
 Daily: TypeAlias = Literal[
     "events_per_day", "bytes_per_day", "events_per_day_per_agent", "bytes_per_day_per_agent"
 ]
-Quota: TypeAlias = Literal[Counted, "live_leases_per_agent", "mailbox_bytes_per_agent", Daily]
+Quota: TypeAlias = Literal[
+    Counted, "live_leases_per_agent", "mailbox_bytes_per_agent", "open_tasks_per_agent", Daily
+]
 QUOTAS: tuple[Quota, ...] = get_args(Quota)
-# Reads of a tenant's counts, and of one owner's count (owned_count.id and owned_count.name).
+# Reads of a tenant's counts, and of one agent's leases and open tasks (owned_count.id and
+# owned_count.name, open_task_count.id and open_task_count.name).
 COUNTS: Read = ("counts",)
 OWNED_COUNT = "owned_count"
+OPEN_TASK_COUNT = "open_task_count"
 
 
 @record
@@ -54,6 +61,7 @@ class Quotas:
     session_bytes: int | None = None  # Of all sessions, their messages and values.
     live_leases_per_agent: int | None = None
     mailbox_bytes_per_agent: int | None = None  # Of the messages that an agent received.
+    open_tasks_per_agent: int | None = None  # Those that it submitted and that have not ended.
     events_per_day: int | None = None  # See domain/shared/daily_quotas.py.
     bytes_per_day: int | None = None
     events_per_day_per_agent: int | None = None

@@ -13,11 +13,13 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from quorate.domain.shared.aggregates import ID, Aggregate, Event, Read, Reads
 from quorate.domain.shared.daily_quotas import DailyUsage
 from quorate.domain.shared.notifications import EVERYONE
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.quotas import COUNTED, UNLIMITED, Owned, Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 
 S = TypeVar("S")
+OwnedKey: TypeAlias = tuple[str, str]  # A counter of owners, and the owner's id.
+_OF_TENANT: frozenset[str] = frozenset(COUNTED)
 
 
 @record
@@ -231,8 +233,8 @@ class TenantState:
         self._last_notifications: dict[str, int] = {}
         self.counts: dict[str, int] = {}  # Empty until something was counted.
         self.count_changes: dict[str, int] = {}
-        self.owned_counts: dict[str, int] = {}  # By the owner's id.
-        self.owned_count_changes: dict[str, int] = {}
+        self.owned_counts: dict[OwnedKey, int] = {}
+        self.owned_count_changes: dict[OwnedKey, int] = {}
         self.notified: set[tuple[str, int]] = set()  # Recipient, and the event's sequence.
         self.usage = DailyUsage()
         self.limits: Quotas | None = None  # Those that the operator set for this tenant.
@@ -251,8 +253,8 @@ class TenantState:
     def put_counts(self, counts: Mapping[str, int]) -> None:
         self.counts = dict(counts)
 
-    def put_owned_count(self, owner_id: str, count: int) -> None:
-        self.owned_counts[owner_id] = count
+    def put_owned_count(self, counter: Owned, owner_id: str, count: int) -> None:
+        self.owned_counts[counter, owner_id] = count
 
     # -- Reading -------------------------------------------------------------
 
@@ -276,9 +278,9 @@ class TenantState:
     def count(self, counter: str) -> int:
         return self.counts.get(counter, 0)
 
-    def owned_count(self, owner_id: str) -> int:
+    def owned_count(self, counter: Owned, owner_id: str) -> int:
         """Return the count of one owner, including instances that are not loaded."""
-        return self.owned_counts.get(owner_id, 0)
+        return self.owned_counts.get((counter, owner_id), 0)
 
     def owned_aggregates(self, owner: Aggregate[Any]) -> tuple[Aggregate[Any], ...]:
         return self._schema.owned.get(owner, ())
@@ -341,12 +343,13 @@ class TenantState:
                 self._count(name, owner_id, more)
 
     def _count(self, name: str, owner_id: str | None, more: int) -> None:
-        self.counts[name] = self.counts.get(name, 0) + more
-        self.count_changes[name] = self.count_changes.get(name, 0) + more
+        if name in _OF_TENANT:
+            self.counts[name] = self.counts.get(name, 0) + more
+            self.count_changes[name] = self.count_changes.get(name, 0) + more
         if owner_id is not None:
-            self.owned_counts[owner_id] = self.owned_counts.get(owner_id, 0) + more
-            changes = self.owned_count_changes
-            changes[owner_id] = changes.get(owner_id, 0) + more
+            key, changes = (name, owner_id), self.owned_count_changes
+            self.owned_counts[key] = self.owned_counts.get(key, 0) + more
+            changes[key] = changes.get(key, 0) + more
 
     def clear_changes(self) -> None:
         """Forget which instances changed, once they are stored."""

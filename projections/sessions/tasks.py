@@ -30,6 +30,7 @@ from quorate.projections.repository import Due, Find, LookupPlan, Owned, Reposit
 
 _OFFERED, _DEAD = sql("is_offered"), sql("is_dead_letter")
 _CLAIMED, _DUE = sql("worker_id IS NOT NULL"), sql("due_at IS NOT NULL")
+_NESTED = sql("parent_id IS NOT NULL AND ended_at IS NULL")  # Those that are open.
 
 TABLE = Table(
     "tasks",
@@ -48,6 +49,7 @@ TABLE = Table(
     Column("due_at", BigInteger),
     Column("submitted_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("parent_id", text(64)),  # For the search; it is read from ``details``.
     Column("details", text(), nullable=False),
     Index(
         *("tasks_offered", "tenant", "preset", "sequence"),
@@ -58,6 +60,7 @@ TABLE = Table(
     Index("tasks_by_sequence", "tenant", "sequence"),
     Index("tasks_claimed", "worker_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
     Index("tasks_due", "due_at", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("tasks_nested", "parent_id", sqlite_where=_NESTED, postgresql_where=_NESTED),
     Index("tasks_dead", "tenant", "sequence", sqlite_where=_DEAD, postgresql_where=_DEAD),
     sqlite_with_rowid=False,
 )
@@ -65,9 +68,12 @@ TABLE = Table(
 # Written out: a bound value would hide the partial index from the planner.
 is_offered: ColumnElement[bool] = literal_column("tasks.is_offered")
 is_dead_letter: ColumnElement[bool] = literal_column("tasks.is_dead_letter")
+is_open_nested: ColumnElement[bool] = and_(
+    TABLE.c.parent_id.is_not(None), TABLE.c.ended_at.is_(None)
+)
 _is_claimed = TABLE.c.worker_id.is_not(None)
 # An expression, so that no index of the tenant matches it: as in the read model of leases.
-_tenant_compared = TABLE.c.tenant.concat("")
+tenant_compared = TABLE.c.tenant.concat("")
 
 _PLAIN = (
     *("depth", "timeout_seconds", "times_out_at", "max_attempts", "retention_seconds"),
@@ -109,6 +115,7 @@ def to_row(tenant: str, _id: str, task: Task) -> Values:
         task.due_at,
         task.submitted_at,
         task.ended_at,
+        task.parent_id,
         orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode(),
     )
 
@@ -150,9 +157,9 @@ def _loads(repository: Repository[Task], database: Database) -> Sequence[LookupP
     workers = agents.TABLE
     works = and_(workers.c.tenant == TABLE.c.tenant, workers.c.id == TABLE.c.worker_id)
     of_worker = matching(
-        database, TABLE, select(TABLE), (_tenant_compared, TABLE.c.worker_id), _is_claimed
+        database, TABLE, select(TABLE), (tenant_compared, TABLE.c.worker_id), _is_claimed
     )
-    same = and_(_tenant_compared == workers.c.tenant, TABLE.c.worker_id == workers.c.id)
+    same = and_(tenant_compared == workers.c.tenant, TABLE.c.worker_id == workers.c.id)
     of_named = matching(
         database,
         workers.join(TABLE, same),

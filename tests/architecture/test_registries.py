@@ -17,7 +17,7 @@ from quorate.domain.registry import (
 )
 from quorate.domain.shared.aggregates import ID, Aggregate
 from quorate.domain.shared.errors import DomainError
-from quorate.domain.shared.quotas import COUNTED
+from quorate.domain.shared.quotas import COUNTED, OWNED
 from quorate.domain.shared.state import Command, RepeatableCommand
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.metadata import metadata
@@ -83,8 +83,9 @@ def test_notification_rules_name_existing_events() -> None:
 def test_every_counter_is_a_quota_and_has_a_column() -> None:
     counters = {name for aggregate in AGGREGATES for name in aggregate.counters}
 
-    assert counters == set(COUNTED)
-    assert counters <= {column.name for column in metadata.tables["counts"].columns}
+    assert counters == {*COUNTED, *OWNED}
+    assert set(COUNTED) <= {column.name for column in metadata.tables["counts"].columns}
+    assert set(OWNED) <= {column.name for column in metadata.tables["holdings"].columns}
 
 
 def test_every_repository_is_listed_and_every_state_has_one() -> None:

@@ -16,6 +16,7 @@ from quorate.domain.sessions.task_claims import (
     ReportProgress,
     RequestInput,
 )
+from quorate.domain.sessions.task_nesting import CancelNestedTasks
 from quorate.domain.sessions.task_spawning import AnswerInput, CancelTask, RetryTask
 from quorate.domain.sessions.task_submission import SpawnTask, TaskRequest
 from quorate.domain.sessions.tasks import TASKS
@@ -23,7 +24,7 @@ from quorate.domain.sessions.tool_controls import ToolChoice, ToolControls
 from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.contents import SALT_BYTES, Content, contents_of
 from quorate.domain.shared.deadlines import RecordDue
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
 
 ROUTER = "router"
@@ -74,6 +75,10 @@ def _spawn(id_: str, **fields: Any) -> SpawnTask:  # noqa: ANN401 - of a TaskReq
         request=TaskRequest(task_id=id_, **fields),
         texts=(content(id_, f"do {id_}", "task"),),
     )
+
+
+def _nested(id_: str, parent_id: str) -> SpawnTask:
+    return changed(_spawn(id_), agent=WORKER, parent_id=parent_id)
 
 
 def _claim(preset: str) -> ClaimTask:
@@ -128,4 +133,10 @@ def task_story() -> Sequence[tuple[float, Any]]:
         (0, _claim("-")),
         (0, _by_holder(CompleteTask, "task_four", text=(content("result_four", "gone"),))),
         (1, RecordDue(aggregate=TASKS.name, id="task_four")),
+        (0, _spawn("task_five")),
+        (0, _claim("-")),
+        (0, _nested("task_six", "task_five")),
+        (0, _claim("-")),
+        (0, _by_spawner(CancelTask, "task_five")),
+        (0, CancelNestedTasks(parent_id="task_five", task_ids=("task_six",))),
     )

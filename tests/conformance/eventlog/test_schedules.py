@@ -21,6 +21,7 @@ from quorate.domain.sessions.schedule_times import parse_times
 from quorate.domain.sessions.schedules import CAUGHT_UP_MAX, Missed, Schedule
 from quorate.domain.sessions.tool_controls import parse_tool_controls
 from quorate.domain.shared.contents import Content
+from quorate.domain.shared.quotas import Quotas
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 from quorate.eventlog.contents import ContentReader
 from quorate.projections.sessions.schedules import ScheduleQueries
@@ -63,6 +64,9 @@ def of_request(command: Any, number: int = 1) -> Any:  # noqa: ANN401 - a comman
     )
 
 
+TASK_RETENTION_SECONDS = 12_345  # As the operator set it.
+
+
 class Simulation:
     """A stage whose time passes in steps, with a runner of the schedules after each."""
 
@@ -76,7 +80,10 @@ class Simulation:
     def runner(self, stage: Stage | None = None) -> ScheduleRunner:
         stage = stage or self.stage
         queries = ScheduleQueries(stage.log, stage.clock)
-        return ScheduleRunner(stage.command_bus, queries, stage.clock, stage.event_ids)
+        return ScheduleRunner(
+            *(stage.command_bus, queries, stage.clock, stage.event_ids),
+            task_retention_seconds=TASK_RETENTION_SECONDS,
+        )
 
     async def wait(self, milliseconds: int) -> None:
         self.stage.clock.move(milliseconds=milliseconds)
@@ -138,6 +145,19 @@ async def test_occurrence_submits_a_task_of_its_preset(simulation: Simulation) -
     assert fired["taskId"] == task["taskId"]
     assert (task["spawnerId"], task["preset"], task["model"]) == (id_of("ann"), "writer", "small")
     assert task["toolControls"] == {"active_tools": ["write"], "tool_choice": {"type": "any"}}
+    assert task["retentionSeconds"] == TASK_RETENTION_SECONDS
+
+
+async def test_schedule_is_paused_when_its_task_is_one_too_many(simulation: Simulation) -> None:
+    simulation.stage.quotas = Quotas(open_tasks_per_agent=1)
+    await simulation.stage.restart()
+    preset = ApplyPreset(caller=TENANT_KEY, name="writer", fields={}, count=0)
+    await simulation.stage.execute(preset, new_schedule({"every_seconds": 60}, preset="writer"))
+    await simulation.wait(MINUTES)
+    await simulation.wait(MINUTES)
+    assert len(await simulation.data("TaskSubmitted")) == 1
+    (paused,) = await simulation.data("SchedulePaused")
+    assert paused["reason"] == "quota_exceeded"
 
 
 # -- Missed occurrences --------------------------------------------------------

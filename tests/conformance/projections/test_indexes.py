@@ -215,6 +215,13 @@ def test_no_statement_scans_a_table(plans: Plans) -> None:
         ("states.counts:count", "counts USING PRIMARY KEY (tenant=?)"),
         ("states.owned_count.id:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("states.owned_count.name:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        *(
+            (
+                f"states.open_task_count.{index}:count",
+                "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)",
+            )
+            for index in ("id", "name")
+        ),
         (
             "notifications.page",
             "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)",
@@ -280,6 +287,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "states.counts:count": keys("tenant-000007"),
     "states.owned_count.id:count": keys(TENANT, "agent_000007"),
     "states.owned_count.name:count": keys(TENANT, "name000007"),
+    "states.open_task_count.id:count": keys(TENANT, "agent_000007"),
+    "states.open_task_count.name:count": keys(TENANT, "name000007"),
     "states.daily_usage:usage": keys(TENANT, "agent_000007"),
     "tenants.tenant": {"id": "tenant-000007"},
     "tenants.page": {"after": "", "limit": 10},
@@ -396,5 +405,5 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
             *((TENANT, EVERYONE, sequence) for sequence in range(2, size, 3)),
         ],
         tables.counts: [(f"tenant-{i}", *(1 for _ in COUNTED)) for i in n],
-        tables.holdings: [(TENANT, f"agent_{i}", 1) for i in n],
+        tables.holdings: [(TENANT, f"agent_{i}", 1, 1) for i in n],
     }

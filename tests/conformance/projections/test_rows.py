@@ -118,7 +118,7 @@ COUNTS: Counts = {
     "mailbox_bytes": 36,
     "session_bytes": 37,
 }
-HOLDING = ("agent_11", 29)
+HOLDING = ("agent_11", {"live_leases": 29, "open_tasks": 41})
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
 
 
@@ -221,7 +221,7 @@ EXAMPLES: Mapping[Table, Row] = {
         state=HOLDING,
         write=lambda holding: counters.owned_row(TENANT, holding),
         read=counters.owned_of,
-        otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
+        otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29, "open_tasks": 41},
     ),
     tables.usage: Row(
         state=USAGE,
@@ -299,11 +299,11 @@ async def test_upsert_adds_to_stored_counts(database: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("database", DATABASES)
-async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path) -> None:
-    fewer = (HOLDING[0], -9)
+async def test_upsert_adds_to_stored_counts_of_an_agent(database: str, tmp_path: Path) -> None:
+    fewer = (HOLDING[0], {"live_leases": -9, "open_tasks": 1})
 
     found = await _write_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
-    assert found == (HOLDING[0], 20)
+    assert found == (HOLDING[0], {"live_leases": 20, "open_tasks": 42})
 
 
 # Most fields of a message and of a task are in one JSON object; the tests above read them back.

@@ -48,6 +48,7 @@ from quorate.runtime.service_defaults import (
     NATS_PORT_DEFAULT,
     PORT_DEFAULT,
     RETENTION_HOURS_DEFAULT,
+    TASK_RETENTION_DAYS_DEFAULT,
     WINDOW_SECONDS_DEFAULT,
 )
 from quorate.server import connection_rejections, http_protocol, readiness, run, shared_capacity
@@ -141,6 +142,10 @@ NUMBERS = [
     ),
     (
         CONFIGURE,
+        f"| `--quota-open-tasks-per-agent` | {LIMITS_DEFAULT['quota_open_tasks_per_agent']} |",
+    ),
+    (
+        CONFIGURE,
         (
             f"`--quota-bytes-per-day` | {LIMITS_DEFAULT['quota_events_per_day']}, "
             f"{LIMITS_DEFAULT['quota_bytes_per_day']} |"
@@ -158,6 +163,7 @@ NUMBERS = [
     (CONFIGURE, f"The last {command_queue.URGENT_CAPACITY} places"),
     (CONFIGURE, f"| `--heartbeat-window-seconds` | {WINDOW_SECONDS_DEFAULT:g} |"),
     (CONFIGURE, f"| `--notification-retention-hours` | {RETENTION_HOURS_DEFAULT:g} |"),
+    (CONFIGURE, f"| `--task-retention-days` | {TASK_RETENTION_DAYS_DEFAULT:g} |"),
     (MONITOR, f"It answers within {readiness.CHECK_SECONDS_MAX:g} seconds"),
     (MONITOR, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (DEPLOY, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),

@@ -9,6 +9,7 @@ from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import ASGIApplication
+from quorate.runtime.service_defaults import TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.bootstrap import Credentials, ensure_credentials
 from quorate.server.container import Options, RunningService, run_service
 from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, ask, json_request
@@ -47,9 +48,16 @@ async def run_in_process(
     cors_origins: tuple[str, ...] = (),
     rates: Rates = UNBOUNDED,
     quotas: Quotas = UNLIMITED,
+    task_retention_days: float = TASK_RETENTION_DAYS_DEFAULT,
 ) -> AsyncIterator[InProcess]:
     folder.mkdir(exist_ok=True)
-    options = Options(data_dir=folder, nats_port=0, rates=rates, quotas=quotas)
+    options = Options(
+        data_dir=folder,
+        nats_port=0,
+        rates=rates,
+        quotas=quotas,
+        task_retention_days=task_retention_days,
+    )
     async with run_service(options) as running:
         credentials = await ensure_credentials(
             running.service, folder, url="http://quorate.test", nats_url=running.nats_service.url

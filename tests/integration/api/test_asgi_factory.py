@@ -32,6 +32,7 @@ GIVEN = {
     "QUORATE_MAIL_RETRY_SECONDS_MIN": "5",
     "QUORATE_MAIL_LIMITS": "active=5/7",
     "QUORATE_MAIL_RETENTION_DAYS": "1.5",
+    "QUORATE_TASK_RETENTION_DAYS": "0.5",
     "QUORATE_PORT": "9000",
     "QUORATE_LOG_LEVEL": "debug",
 }
@@ -78,6 +79,7 @@ def test_every_option_is_read_from_the_environment() -> None:
         *(("SMTP_URL", "http://relay.example"), ("SMTP_URL", "smtp://user@relay.example")),
         *(("MAIL_LIMITS", "active=5"), ("MAIL_LIMITS", "vip=1/2"), ("MAIL_ACK_MINUTES", "0")),
         *(("MAIL_RETRY_SECONDS_MIN", "7200"), ("MAIL_RETRY_HOURS", "nan")),
+        *(("TASK_RETENTION_DAYS", "0"), ("TASK_RETENTION_DAYS", "36501")),
         *(("CORS_ORIGIN", "app.example.com"), ("CORS_ORIGIN", "https://a.example/path")),
     ],
 )

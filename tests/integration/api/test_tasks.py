@@ -297,3 +297,25 @@ async def test_nesting_is_counted_and_limited(ann: TaskAgent, bob: TaskAgent) ->
     assert refused[2] == "maximum sub-agent nesting depth (3) exceeded"
     for task in tasks:
         await bob.report(task, "complete", text="")
+
+
+async def test_nested_task_ends_with_its_parent(
+    service: InProcess, ann: TaskAgent, bob: TaskAgent
+) -> None:
+    cat = await create_agent(service, "cat")
+    parent_id = await ann.spawn("outer", delegate_only=True)
+    await bob.claimed()
+    body = {"task": "inner", "nonblocking": True}
+    nested_id = (await bob.tool("spawn_agent", body, Quorate_Task=parent_id))["task_id"]
+    nested = await cat.claimed()
+    assert nested["task_id"] == nested_id
+    known = await cat.call("GET", f"/v1/tasks/{nested_id}")
+    await ann.tool("cancel_spawn", {"task_id": parent_id})
+    path = f"/v1/tasks/{nested_id}?wait=25&after={known['version']}"
+    ended = await bob.call("GET", path)
+    assert (ended["state"], ended["status"]) == ("canceled", "cancelled")
+    assert ended["error"] == f"cancelled by the end of task {parent_id}"
+    assert (await cat.refused_report(nested, "complete", text="late"))[1] == "stale_fence"
+    page = await cat.call("GET", "/v1/agent/notifications?after=0&limit=1000")
+    told = [one["data"] for one in page["notifications"] if one["type"].endswith("task_cancelled")]
+    assert told == [{"task_id": nested_id, "fence": nested["fence"], "reason": "cancelled"}]

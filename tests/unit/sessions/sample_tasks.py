@@ -24,10 +24,15 @@ def content(id_: str, text: str = "text") -> tuple[Content, ...]:
     return (Content(id=id_, part="text", salt=b"s" * SALT_BYTES, data=text.encode()),)
 
 
-def spawn(id_: str, parent_id: str | None = None, **fields: Any) -> SpawnTask:  # noqa: ANN401
+def spawn(
+    id_: str,
+    parent_id: str | None = None,
+    by: str = "ann",
+    **fields: Any,  # noqa: ANN401
+) -> SpawnTask:
     return SpawnTask(
         caller=CALLER,
-        agent=AgentRef(name="ann"),
+        agent=AgentRef(name=by),
         restrictions=Restrictions(),
         request=TaskRequest(task_id=id_, **fields),
         texts=content(id_),
@@ -67,7 +72,7 @@ def release(worker: str, id_: str, fence: int) -> ReleaseClaim:
     return ReleaseClaim(**_held(worker, id_, fence))
 
 
-def cancel(id_: str) -> CancelTask:
+def cancel(id_: str, by: str = "ann") -> CancelTask:
     return CancelTask(
-        caller=CALLER, agent=AgentRef(name="ann"), restrictions=Restrictions(), task_id=id_
+        caller=CALLER, agent=AgentRef(name=by), restrictions=Restrictions(), task_id=id_
     )

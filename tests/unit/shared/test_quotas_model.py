@@ -201,7 +201,7 @@ class QuotaMachine(RuleBasedStateMachine):
         actual = self.scenario.tenant_state
         assert {each: actual.count(each) for each in COUNTED} == counts
         assert all(counts[each] <= getattr(LIMITS, each) for each in COUNTED)
-        assert {agent: actual.owned_count(agent) for agent in actual[AGENTS]} == {
+        assert {agent: actual.owned_count("live_leases", agent) for agent in actual[AGENTS]} == {
             agent: owned[agent] for agent in actual[AGENTS]
         }
         assert max(owned.values(), default=0) <= (LIMITS.live_leases_per_agent or 0)

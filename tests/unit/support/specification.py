@@ -25,7 +25,7 @@ from quorate.domain.sessions.presets import PRESETS
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.aggregates import Aggregate, Event, Reads
 from quorate.domain.shared.errors import DomainError
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.quotas import UNLIMITED, Owned, Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
@@ -226,9 +226,12 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
     for (tenant,) in keys.pop("mail_domain.tenant", []):
         if (domain := complete[MAIL_DOMAINS].find("tenant", tenant)) is not None:
             part[MAIL_DOMAINS].put(domain.domain, domain)
-    for name in ("owned_count.id", "owned_count.name"):
-        for agent_id in voters if keys.pop(name, None) else ():
-            part.put_owned_count(agent_id, complete.owned_count(agent_id))
+    counted: Sequence[tuple[Owned, str]]
+    counted = (("live_leases", "owned_count"), ("open_tasks", "open_task_count"))
+    for counter, read in counted:
+        for name in (f"{read}.id", f"{read}.name"):
+            for agent_id in voters if keys.pop(name, None) else ():
+                part.put_owned_count(counter, agent_id, complete.owned_count(counter, agent_id))
     part.put_counts(complete.counts if keys.pop("counts", None) else {})
     assert keys.keys() <= {"last_notification.id", "last_notification.name"}, "an unknown read"
     return part
