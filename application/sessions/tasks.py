@@ -231,7 +231,7 @@ async def list_dead_tasks(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
 
     def render(task: Task, now: Timestamp) -> Any:  # noqa: ANN401 - JSON.
-        return render_task(task, {}, now, has_result=False) | {"sequence": task.sequence}
+        return render_task(task, {}, now, has_result=False)
 
     if call.query.after and not call.query.after.isdigit():
         raise Problem("invalid_request", "after: it is not from a list of tasks.")
