@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from quorate.api.event_streams import SubscriptionWait, wait_while_connected
+from quorate.application.acting_agents import acting_agent_id
 from quorate.application.execution import Service, replay_headers
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import dump
 from quorate.application.sessions.task_access import (
     check_reader,
     find_task,
-    reader_id,
     worker_ref,
 )
 from quorate.application.sessions.task_texts import (
@@ -239,7 +239,7 @@ async def _wait_for_task(
 async def get_task(service: Service, call: Call) -> Reply:
     query: TaskQuery = call.query
     tenant, task_id = call.principal.tenant, call.path["task_id"]
-    agent_id = await reader_id(service, call)
+    agent_id = await acting_agent_id(service, call)
     result = await find_task(service, tenant, task_id)
     check_reader(result.found, agent_id)
     known = query.after

@@ -11,25 +11,30 @@ guarded action. The end of the block raises ``LeaseLostError`` in any case.
 After a fork, everything raises ``ForkedError`` in the child. Connect an agent there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
 from quorate.client import agent as agents
 from quorate.client import consensus as proposals
 from quorate.client import lease as leases
-from quorate.client import mail as mailboxes
 from quorate.client import notifications as feeds
+from quorate.client import worker as workers
+from quorate.client.blocking_connections import make_connect
+from quorate.client.blocking_mail import Mailbox
 from quorate.client.blocking_sessions import Sessions
 from quorate.client.blocking_task_lists import Schedules, TaskLists
+from quorate.client.blocking_tasks import (
+    Function,
+    FunctionThreads,
+    SpawnedTask,
+    Spawner,
+    Task,
+)
 from quorate.client.errors import LeaseLostError
-from quorate.client.held_contexts import held
-from quorate.client.loop_thread import LoopThread
 from quorate.client.sync_proxy import Method as _Method
 from quorate.client.sync_proxy import SyncProxy
 from quorate.client.sync_proxy import iterate as _iterate
@@ -37,9 +42,23 @@ from quorate.client.sync_proxy import run as _run
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
 from quorate.contracts.operations import Operation
+from quorate.domain.sessions.task_events import UNNAMED
 
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = [
+    "Agent",
+    "Lease",
+    "Mailbox",
+    "NotificationFeed",
+    "Proposal",
+    "Schedules",
+    "Sessions",
+    "SpawnedTask",
+    "Spawner",
+    "Task",
+    "TaskLists",
+    "Worker",
+]
+
 T = TypeVar("T")
 
 
@@ -147,44 +166,6 @@ class Proposal(SyncProxy):
     wait_for_decision = _run(proposals.Proposal.wait_for_decision)
 
 
-# -- Connecting -------------------------------------------------------------------
-
-
-def _make_connect(
-    connect: Callable[P, AbstractAsyncContextManager[T]], proxy: Callable[[LoopThread, T], R]
-) -> Callable[P, AbstractContextManager[R]]:
-    @held
-    @wraps(connect)
-    @contextmanager
-    def connect_sync(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        loop = LoopThread()
-        try:
-            with _enter(loop, connect(*args, **kwargs)) as target:
-                yield proxy(loop, target)
-        finally:
-            loop.close()
-
-    return connect_sync
-
-
-@contextmanager
-def _enter(loop: LoopThread, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """Enter an asynchronous context manager. It exits normally, whatever the block raises."""
-
-    async def enter() -> T:
-        return await context.__aenter__()
-
-    async def leave() -> None:
-        await context.__aexit__(None, None, None)
-
-    entered = loop.run(enter())
-    try:
-        yield entered
-    finally:
-        if not loop.is_stopped:
-            loop.run(leave())
-
-
 # -- Notification feed -------------------------------------------------------
 
 
@@ -206,45 +187,11 @@ class NotificationFeed(SyncProxy):
     notifications = _Method(feeds.NotificationFeed.notifications, _iterate)
 
     open = staticmethod(
-        _make_connect(
+        make_connect(
             feeds.NotificationFeed.open,
             lambda loop, target: NotificationFeed(loop, target),  # noqa: PLW0108 - defined later.
         )
     )
-
-
-# -- Mailbox -----------------------------------------------------------------
-
-
-class Mailbox(SyncProxy):
-    """The mailbox of a connected agent: ``agent.mail``."""
-
-    _target: mailboxes.Mailbox
-
-    address = _run(mailboxes.Mailbox.address)
-    send = _run(mailboxes.Mailbox.send)
-    reply = _run(mailboxes.Mailbox.reply)
-    request = _run(mailboxes.Mailbox.request)
-    gather = _run(mailboxes.Mailbox.gather)
-    collect = _run(mailboxes.Mailbox.collect)
-    incoming = _Method(mailboxes.Mailbox.incoming, _iterate)
-    inbox = _run(mailboxes.Mailbox.inbox)
-    sent = _run(mailboxes.Mailbox.sent)
-    message = _run(mailboxes.Mailbox.message)
-    attachment = _run(mailboxes.Mailbox.attachment)
-    thread = _run(mailboxes.Mailbox.thread)
-    search = _run(mailboxes.Mailbox.search)
-    iterate_inbox = _Method(mailboxes.Mailbox.iterate_inbox, _iterate)
-    iterate_sent = _Method(mailboxes.Mailbox.iterate_sent, _iterate)
-    iterate_thread = _Method(mailboxes.Mailbox.iterate_thread, _iterate)
-    ack = _run(mailboxes.Mailbox.ack)
-    read = _run(mailboxes.Mailbox.read)
-    unread = _run(mailboxes.Mailbox.unread)
-    star = _run(mailboxes.Mailbox.star)
-    delete = _run(mailboxes.Mailbox.delete)
-    account = _run(mailboxes.Mailbox.account)
-    policy = _run(mailboxes.Mailbox.policy)
-    set_policy = _run(mailboxes.Mailbox.set_policy)
 
 
 # -- Agent -------------------------------------------------------------------
@@ -259,7 +206,7 @@ class Agent(SyncProxy):
     _target: agents.Agent
 
     connect = staticmethod(
-        _make_connect(
+        make_connect(
             agents.Agent.connect,
             lambda loop, target: Agent(loop, target),  # noqa: PLW0108 - defined later.
         )
@@ -305,6 +252,11 @@ class Agent(SyncProxy):
     def mail(self) -> Mailbox:
         """The mailbox of the agent."""
         return Mailbox(self._loop, self._target.mail)
+
+    @property
+    def spawn(self) -> Spawner:
+        """Hand over tasks, and find them again."""
+        return Spawner(self._loop, self._target.spawn)
 
     @property
     def sessions(self) -> Sessions:
@@ -356,3 +308,42 @@ class Agent(SyncProxy):
     get_config = _run(agents.Agent.get_config)
     update_config = _run(agents.Agent.update_config)
     heartbeat = _run(agents.Agent.heartbeat)
+
+
+# -- Worker ------------------------------------------------------------------
+
+
+class Worker(SyncProxy):
+    """A worker whose functions run in threads; made by ``Worker.connect``.
+
+    Python cannot interrupt a thread. A function that takes long looks at ``task.is_cancelled``, and
+    until it has ended, its thread takes no other task.
+    """
+
+    _target: workers.Worker
+
+    connect = staticmethod(
+        make_connect(
+            workers.Worker.connect,
+            lambda loop, target: Worker(loop, target),  # noqa: PLW0108 - defined later.
+        )
+    )
+
+    @property
+    def agent(self) -> Agent:
+        return Agent(self._loop, self._target.agent)
+
+    def task(self, preset: str = UNNAMED) -> Callable[[Function], Function]:
+        """Register a function for the tasks of a preset; what it returns is the result."""
+
+        def register(function: Function) -> Function:
+            self._target.task(preset)(FunctionThreads(self._loop, function))
+            return function
+
+        return register
+
+    def stop(self) -> None:
+        """Let ``run`` end: nothing more is claimed. Any thread may call it."""
+        self._loop.call(self._target.stop)
+
+    run = _run(workers.Worker.run)

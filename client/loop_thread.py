@@ -3,7 +3,8 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from quorate.client.process_guard import ProcessGuard
@@ -40,6 +41,12 @@ class LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the loop call a function soon. A loop that has stopped calls nothing."""
+        if not self.is_stopped:
+            with suppress(RuntimeError):  # It is closed meanwhile.
+                self._loop.call_soon_threadsafe(function)
 
     @property
     def is_stopped(self) -> bool:

@@ -57,6 +57,12 @@ class Request(Generic[T]):
             self, parameters={**self.parameters, **after}, message={**self.message, **after}
         )
 
+    def with_fields(self, fields: Mapping[str, Any]) -> Self:
+        """Return the same request with these fields in its body."""
+        return changed(
+            self, body={**(self.body or {}), **fields}, message={**self.message, **fields}
+        )
+
 
 def request_for(
     operation: Operation[T],

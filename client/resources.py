@@ -1,164 +1,26 @@
-"""Groups of operations, such as ``client.leases``: one method for each function of ``requests``.
+"""The groups of operations of both clients: one method for each function that makes a request.
 
-* Each method is declared once, for both clients. Its arguments are those of the function in
-  ``quorate.client.requests``, which also documents it.
-* With ``Client`` a method returns the result, with ``AsyncClient`` an awaitable of it. ``iterate``
-  returns an iterator or an asynchronous iterator. Type checkers see the exact types of both.
-* The exceptions are those of ``Client.execute``. For another timeout, or for an own idempotency
-  key, use ``client.execute(requests.…)``.
+The exceptions are those of ``Client.execute``. For another timeout, or for an own idempotency key,
+use ``client.execute(requests.…)``.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from functools import wraps
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Generic, overload
 
 from quorate.client import mail_requests, preset_requests, requests
 from quorate.client.callers import AsyncCaller, BlockingCaller
-from quorate.client.event_reader import read_events, read_events_async, stalled_log
-from quorate.client.request_builder import Request
+from quorate.client.event_reader import read_events, read_events_async
+from quorate.client.operation_groups import (
+    CallerT_co,
+    Group,
+    Method,
+    Pages,
+    all_items,
+    following_log_page,
+)
 from quorate.client.results import Notification, NotificationPage
-from quorate.client.serialization import Response
+from quorate.client.session_groups import Schedules, Sessions, TaskLists, Tasks
 from quorate.contracts.event_log import EventInfo, EventsInfo
-
-P = ParamSpec("P")
-T = TypeVar("T")
-PageT = TypeVar("PageT")
-CallerT_co = TypeVar("CallerT_co", bound=BlockingCaller | AsyncCaller, covariant=True)
-
-
-class _LogPage(Protocol):
-    @property
-    def next(self) -> int: ...
-    @property
-    def head(self) -> int: ...
-    @property
-    def log_id(self) -> str | None: ...
-
-
-ItemT = TypeVar("ItemT")
-LogPageT = TypeVar("LogPageT", bound=_LogPage)
-
-
-class Group(Generic[CallerT_co]):
-    """The operations on one kind of resource, sent by one client."""
-
-    def __init__(self, caller: CallerT_co) -> None:
-        self._caller = caller
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._caller!r})"
-
-
-# -- Descriptors -------------------------------------------------------------
-
-
-class Method(Generic[P, T]):
-    """Descriptor: makes a request and has the client execute it."""
-
-    def __init__(self, make: Callable[P, Request[T]]) -> None:
-        self._make = make
-
-    @overload
-    def __get__(self, group: None, owner: type[Group[Any]]) -> Self: ...
-    @overload
-    def __get__(self, group: Group[BlockingCaller], owner: type[Group[Any]]) -> Callable[P, T]: ...
-    @overload
-    def __get__(
-        self, group: Group[AsyncCaller], owner: type[Group[Any]]
-    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, group: Group[Any] | None, owner: type[Group[Any]]) -> Any:
-        if group is None:
-            return self
-        execute = group._caller.execute  # noqa: SLF001 - a part of the group.
-
-        @wraps(self._make)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - T or its awaitable.
-            return execute(self._make(*args, **kwargs))
-
-        return call
-
-
-class Pages(Generic[P, PageT, T]):
-    """Descriptor: yields the items of all pages, and requests each page when it is needed.
-
-    ``items`` returns the items of a page; ``following`` returns the request after a response.
-    """
-
-    def __init__(
-        self,
-        make: Callable[P, Request[PageT]],
-        items: Callable[[PageT], Iterable[T]],
-        following: Callable[[Request[PageT], Response[PageT]], Request[PageT] | None],
-    ) -> None:
-        self._make = make
-        self._items = items
-        self._following = following
-
-    @overload
-    def __get__(self, group: None, owner: type[Group[Any]]) -> Self: ...
-    @overload
-    def __get__(
-        self, group: Group[BlockingCaller], owner: type[Group[Any]]
-    ) -> Callable[P, Iterator[T]]: ...
-    @overload
-    def __get__(
-        self, group: Group[AsyncCaller], owner: type[Group[Any]]
-    ) -> Callable[P, AsyncIterator[T]]: ...
-    def __get__(self, group: Group[Any] | None, owner: type[Group[Any]]) -> Any:
-        if group is None:
-            return self
-        caller = group._caller  # noqa: SLF001 - a part of the group.
-        iterate = self._iterate if isinstance(caller, BlockingCaller) else self._iterate_async
-
-        @wraps(self._make)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - either iterator.
-            return iterate(caller, self._make(*args, **kwargs))
-
-        return call
-
-    def _iterate(self, caller: BlockingCaller, first: Request[PageT]) -> Iterator[T]:
-        request: Request[PageT] | None = first
-        while request is not None:
-            response = caller.send(request)
-            yield from self._items(response.result)
-            request = self._following(request, response)
-
-    async def _iterate_async(self, caller: AsyncCaller, first: Request[PageT]) -> AsyncIterator[T]:
-        request: Request[PageT] | None = first
-        while request is not None:
-            response = await caller.send(request)
-            for item in self._items(response.result):
-                yield item
-            request = self._following(request, response)
-
-
-def _all_items(make: Callable[P, Request[list[ItemT]]]) -> Pages[P, list[ItemT], ItemT]:
-    """Declare an iteration over a list: ``limit`` becomes the length of a page."""
-    return Pages(make, _same, _following_page)
-
-
-def _same(items: list[ItemT]) -> list[ItemT]:
-    return items
-
-
-def _following_page(
-    request: Request[list[ItemT]], response: Response[list[ItemT]]
-) -> Request[list[ItemT]] | None:
-    """Follow the link of the response: a page that is large ends before its limit."""
-    after = response.next_after
-    return None if after is None else request.continue_after(after)
-
-
-def _following_log_page(
-    request: Request[LogPageT], response: Response[LogPageT]
-) -> Request[LogPageT] | None:
-    page = response.result
-    if page.next >= page.head:
-        return None
-    after = int(request.parameters["after"])
-    if page.next <= after:
-        raise stalled_log(after)
-    return request.continue_after(page.next, page.log_id)
 
 
 def _page_itself(page: EventsInfo) -> tuple[EventsInfo]:
@@ -181,7 +43,7 @@ class Agents(Group[CallerT_co]):
     remove = Method(requests.remove_agent)
     get = Method(requests.get_agent)
     list = Method(requests.list_agents)
-    iterate = _all_items(requests.list_agents)
+    iterate = all_items(requests.list_agents)
     get_config = Method(requests.get_config)
     put_config = Method(requests.put_config)
 
@@ -194,7 +56,7 @@ class Leases(Group[CallerT_co]):
     release = Method(requests.release_lease)
     get = Method(requests.get_lease)
     list = Method(requests.list_leases)
-    iterate = _all_items(requests.list_leases)
+    iterate = all_items(requests.list_leases)
 
 
 class SendGate(Group[CallerT_co]):
@@ -211,18 +73,18 @@ class Consensus(Group[CallerT_co]):
     cancel = Method(requests.cancel_consensus)
     get = Method(requests.get_consensus)
     list = Method(requests.list_consensus)
-    iterate = _all_items(requests.list_consensus)
+    iterate = all_items(requests.list_consensus)
     votes = Method(requests.list_votes)
-    iterate_votes = _all_items(requests.list_votes)
+    iterate_votes = all_items(requests.list_votes)
     electorate = Method(requests.list_electorate)
-    iterate_electorate = _all_items(requests.list_electorate)
+    iterate_electorate = all_items(requests.list_electorate)
 
 
 class Notifications(Group[CallerT_co]):
     """Read the notifications of an agent: ``list`` returns one page, ``iterate`` reads all."""
 
     list = Method(requests.list_notifications)
-    iterate = Pages(requests.list_notifications, _notifications_of, _following_log_page)
+    iterate = Pages(requests.list_notifications, _notifications_of, following_log_page)
 
 
 class Mail(Group[CallerT_co]):
@@ -253,7 +115,7 @@ class Keys(Group[CallerT_co]):
     revoke = Method(requests.revoke_key)
     own = Method(requests.get_own_key)
     list = Method(requests.list_keys)
-    iterate = _all_items(requests.list_keys)
+    iterate = all_items(requests.list_keys)
 
 
 class Presets(Group[CallerT_co]):
@@ -262,7 +124,7 @@ class Presets(Group[CallerT_co]):
     put = Method(preset_requests.put_preset)
     get = Method(preset_requests.get_preset)
     list = Method(preset_requests.list_presets)
-    iterate = _all_items(preset_requests.list_presets)
+    iterate = all_items(preset_requests.list_presets)
     delete = Method(preset_requests.delete_preset)
     tools = Method(preset_requests.list_tools)
 
@@ -278,7 +140,7 @@ class Tenants(Group[CallerT_co]):
     mail_domain = Method(requests.get_mail_domain)
     set_mail_domain = Method(requests.set_mail_domain)
     list = Method(requests.list_tenants)
-    iterate = _all_items(requests.list_tenants)
+    iterate = all_items(requests.list_tenants)
 
 
 class Quotas(Group[CallerT_co]):
@@ -292,7 +154,7 @@ class Events(Group[CallerT_co]):
 
     list = Method(requests.list_events)
     contents = Method(requests.list_contents)
-    pages = Pages(requests.list_events, _page_itself, _following_log_page)
+    pages = Pages(requests.list_events, _page_itself, following_log_page)
 
     @overload
     def __call__(
@@ -358,6 +220,22 @@ class Resources(Generic[CallerT_co]):
     @property
     def presets(self) -> Presets[CallerT_co]:
         return Presets(self._caller)
+
+    @property
+    def sessions(self) -> Sessions[CallerT_co]:
+        return Sessions(self._caller)
+
+    @property
+    def tasks(self) -> Tasks[CallerT_co]:
+        return Tasks(self._caller)
+
+    @property
+    def task_lists(self) -> TaskLists[CallerT_co]:
+        return TaskLists(self._caller)
+
+    @property
+    def schedules(self) -> Schedules[CallerT_co]:
+        return Schedules(self._caller)
 
     @property
     def tenants(self) -> Tenants[CallerT_co]:

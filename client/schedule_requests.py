@@ -1,9 +1,14 @@
-"""Requests of schedules: one function, as the service has one tool with an action."""
+"""Requests of schedules as data. The service has one tool for them, with an action."""
 
 from typing import Any
 
 from quorate.client.request_builder import Request, request_for
-from quorate.contracts.sessions.schedules import SCHEDULE, ScheduleInput, ScheduleResult
+from quorate.contracts.sessions.schedules import (
+    SCHEDULE,
+    SCHEDULES_LISTED_MAX,
+    ScheduleInput,
+    ScheduleResult,
+)
 from quorate.contracts.wire_models import unchecked
 from quorate.domain.identity.agents import AgentRef
 
@@ -14,3 +19,14 @@ def schedule(agent: AgentRef, action: str, **fields: Any) -> Request[ScheduleRes
     named: dict[str, Any] = {"agent_id": agent.id, "agent_name": agent.name}
     body = unchecked(ScheduleInput)(action=action, **named, **given)
     return request_for(SCHEDULE, body)
+
+
+def list_schedules(
+    agent: AgentRef, *, limit: int = SCHEDULES_LISTED_MAX, after: str | None = None
+) -> Request[ScheduleResult]:
+    """List schedules in the order of their creation."""
+    return schedule(agent, "list", limit=limit, after=after)
+
+
+def get_schedule(agent: AgentRef, id_: str) -> Request[ScheduleResult]:
+    return schedule(agent, "get", id=id_)

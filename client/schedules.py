@@ -76,7 +76,9 @@ class Schedules:
         found: list[ScheduleInfo] = []
         after: str | None = None
         while True:
-            page = await self._ask("list", after=after)
+            page = await self._context.execute(
+                schedule_requests.list_schedules(self._context.agent_ref, after=after)
+            )
             found += page.schedules or ()
             after = page.next
             if after is None:

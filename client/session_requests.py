@@ -192,10 +192,7 @@ def session_state(
     )
     if operation != "set":
         return request
-    given = {"value": value}  # Null is a value as well.
-    return changed(
-        request, body={**(request.body or {}), **given}, message={**request.message, **given}
-    )
+    return request.with_fields({"value": value})  # Null is a value as well.
 
 
 def erase_message(message_id: str, detail: str | None = None) -> Request[ErasedSessionMessage]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from quorate.client import list_requests
 from quorate.client.agent_context import AgentContext
 from quorate.client.notifications import NotificationFeed
+from quorate.client.request_builder import Request
 from quorate.contracts.sessions.task_lists import ListTask, TaskListResult
 from quorate.domain.sessions.list_items import Status
 from quorate.domain.sessions.list_notifications import LIST_ITEM_CHANGED
@@ -58,7 +59,11 @@ class TaskLists:
         found: list[ListTask] = []
         after: str | None = None
         while True:
-            page = await self._ask("list", list_id=list_id, status=status, after=after)
+            page = await self._send(
+                list_requests.list_items(
+                    self._context.agent_ref, list_id, status=status, after=after
+                )
+            )
             found += page.tasks or ()
             after = page.next
             if after is None:
@@ -66,11 +71,13 @@ class TaskLists:
 
     async def list_ids(self) -> Sequence[str]:
         """Return the ids of the task lists that the agent may see."""
-        return (await self._ask("list_lists")).list_ids or ()
+        request = list_requests.list_lists(self._context.agent_ref)
+        return (await self._send(request)).list_ids or ()
 
     async def get(self, task: TaskOrId, *, list_id: str = LIST_ID_DEFAULT) -> ListTask | None:
         """Return a task, or None if there is none."""
-        return (await self._ask("get", id=item_id(task), list_id=list_id)).task
+        request = list_requests.get_item(self._context.agent_ref, item_id(task), list_id)
+        return (await self._send(request)).task
 
     async def claim(
         self,
@@ -194,7 +201,9 @@ class TaskLists:
         return task
 
     async def _ask(self, action: str, **fields: Any) -> TaskListResult:  # noqa: ANN401 - as above.
-        request = list_requests.task_list(self._context.agent_ref, action, **fields)
+        return await self._send(list_requests.task_list(self._context.agent_ref, action, **fields))
+
+    async def _send(self, request: Request[TaskListResult]) -> TaskListResult:
         response, _ = await self._context.send_as_active(request)
         return response.result
 

@@ -12,11 +12,11 @@ from typing import Any, get_origin
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from quorate.contracts.input_schemas import input_schema
 from quorate.contracts.json_schemas import Json, simplify
 from quorate.contracts.message_fields import IDEMPOTENCY_FIELD, request_model
 from quorate.contracts.operations import AnyOperation, json_name
 from quorate.contracts.problem_models import ProblemDocument
-from quorate.contracts.wire_models import omit_null
 from quorate.mcp_server.tools import Tool
 
 ITEMS = "items"
@@ -28,14 +28,10 @@ _KEY_DESCRIPTION = (
 )
 
 
-def input_schema(tool: Tool) -> Json:
+def tool_input_schema(tool: Tool) -> Json:
     operation = tool.operation
-    schema: Json = request_model(operation).model_json_schema(by_alias=True)
-    omit_null(schema)  # An argument that is absent and one that is null mean the same.
-    schema = simplify(schema)
-    properties = schema.get("properties", {})
-    for name in (_TENANT, to_camel(_TENANT)):
-        properties.pop(name, None)
+    schema = input_schema(request_model(operation), (_TENANT, to_camel(_TENANT)))
+    properties = schema["properties"]
     if (timeout := tool.timeout) is not None:
         field = properties.pop(timeout.field)
         bounds = {"maximum": timeout.seconds_max, "default": timeout.seconds_max}
@@ -43,10 +39,7 @@ def input_schema(tool: Tool) -> Json:
     if operation.command:
         key = properties.pop(json_name(operation, IDEMPOTENCY_FIELD))
         properties[IDEMPOTENCY_FIELD] = key | {"description": _KEY_DESCRIPTION}
-    required = [name for name in schema.get("required", ()) if name in properties]
-    described = {"type": "object", "properties": properties, "additionalProperties": False}
-    optional = {"required": required, "$defs": schema.get("$defs")}
-    return described | {name: value for name, value in optional.items() if value}
+    return schema
 
 
 def output_schema(tool: Tool) -> Json:

@@ -22,7 +22,7 @@ from quorate.mcp_server import prompts
 from quorate.mcp_server.advice import describe
 from quorate.mcp_server.callers import Caller, Failure, Success
 from quorate.mcp_server.resources import MEDIA, RESOURCES, find_resource
-from quorate.mcp_server.schemas import ITEMS, NEXT, input_schema, is_list, output_schema
+from quorate.mcp_server.schemas import ITEMS, NEXT, is_list, output_schema, tool_input_schema
 from quorate.mcp_server.tools import Profile, Tool
 
 NAME_LENGTH_SHOWN_MAX = 64
@@ -59,7 +59,7 @@ def describe_tool(tool: Tool) -> types.Tool:
         name=tool.name,
         title=operation.summary,
         description=" ".join(one for one in sentences if one),
-        input_schema=input_schema(tool),
+        input_schema=tool_input_schema(tool),
         output_schema=output_schema(tool),
         annotations=types.ToolAnnotations(
             title=operation.summary,

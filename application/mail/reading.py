@@ -1,5 +1,6 @@
 """Read sent messages, single messages and threads. The inbox is in ``api/``: it can wait."""
 
+from quorate.application.acting_agents import acting_agent_id
 from quorate.application.execution import Service
 from quorate.application.mail import mailbox_owner
 from quorate.application.mail.cursors import range_after, range_before
@@ -87,7 +88,7 @@ def _charged(service: Service, call: Call, body: bytes, sequence: int) -> Reply:
 async def get_message(service: Service, call: Call) -> Reply:
     query: MessageQuery = call.query
     message_id, principal = call.path["message_id"], call.principal
-    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    agent_id = await acting_agent_id(service, call)
     found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
     row = await _readable(service, principal.tenant, found.found, agent_id)
     is_unread = row.entry is not None and row.entry.read_at is None
@@ -112,7 +113,7 @@ async def _readable(
 @handles(GET_ATTACHMENT)
 async def get_attachment(service: Service, call: Call) -> Reply:
     message_id, principal = call.path["message_id"], call.principal
-    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    agent_id = await acting_agent_id(service, call)
     found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
     message = (await _readable(service, principal.tenant, found.found, agent_id)).message
     attachment = find_attachment(message, call.path["number"])
@@ -159,7 +160,7 @@ async def _may_read(service: Service, tenant: str, row: MailRow, agent_id: str |
 async def get_thread(service: Service, call: Call) -> Reply:
     query: ThreadQuery = call.query
     thread_id, tenant = call.path["thread_id"], call.principal.tenant
-    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    agent_id = await acting_agent_id(service, call)
     thread = (await service.mail.reader.thread(tenant, thread_id)).found
     if thread is None or (agent_id is not None and agent_id not in thread.agent_ids):
         raise ThreadNotFound

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from quorate.application.acting_agents import acting_agent_id
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
@@ -13,7 +14,6 @@ from quorate.application.rendering import dump
 from quorate.application.sessions.task_access import (
     check_reader,
     find_task,
-    reader_id,
     worker_ref,
 )
 from quorate.application.sessions.task_texts import (
@@ -201,7 +201,7 @@ async def answer(service: Service, call: Call) -> Reply:
 @handles(GET_ARTIFACT)
 async def get_artifact(service: Service, call: Call) -> Reply:
     tenant, artifact_id = call.principal.tenant, call.path["artifact_id"]
-    agent_id = await reader_id(service, call)
+    agent_id = await acting_agent_id(service, call)
     result = await find_task(service, tenant, call.path["task_id"])
     task = result.found
     check_reader(task, agent_id)
@@ -231,7 +231,7 @@ async def list_dead_tasks(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
 
     def render(task: Task, now: Timestamp) -> Any:  # noqa: ANN401 - JSON.
-        return render_task(task, {}, now, has_result=False) | {"sequence": task.sequence}
+        return render_task(task, {}, now, has_result=False)
 
     if call.query.after and not call.query.after.isdigit():
         raise Problem("invalid_request", "after: it is not from a list of tasks.")

@@ -9,8 +9,9 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from quorate.application.acting_agents import acting_agent, acting_agent_id
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, is_id
@@ -21,7 +22,7 @@ from quorate.contracts.sessions.tool_inputs import (
     TASK_HEADER,
     ToolInput,
 )
-from quorate.domain.identity.agents import AgentNotFound, AgentRef, resolve_agent
+from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import PRESET_NAME, Principal
 from quorate.domain.sessions.policies import SESSION_KEY_LENGTH_MAX, Access, Policy
 from quorate.domain.sessions.presets import AgentRequired, Restrictions
@@ -82,7 +83,8 @@ def handles_tool(operation: AnyOperation) -> Callable[[ToolHandler], ToolHandler
 async def tool_caller(service: Service, call: Call) -> ToolCaller:
     """Return the caller of a tool; raise Problem or DomainError."""
     principal: Principal = call.principal
-    agent, agent_id = await _agent(service, call)
+    agent = acting_agent(call) or AgentRef()
+    agent_id = await acting_agent_id(service, call)
     names = await _preset_names(service, call)
     task = await _task(service, call, agent_id)
     policies: tuple[Policy, ...] = ()
@@ -116,23 +118,6 @@ async def _task(service: Service, call: Call, agent_id: str | None) -> Task | No
     if agent_id is None or found.worker_id != agent_id:
         raise StaleFence(task_id)
     return found
-
-
-async def _agent(service: Service, call: Call) -> tuple[AgentRef, str | None]:
-    """Return the agent that acts, and its id; neither is known if none is named."""
-    principal: Principal = call.principal
-    given: Any = call.body if call.body is not None else call.query
-    agent_id, name = getattr(given, "agent_id", None), getattr(given, "agent_name", None)
-    ref = AgentRef(id=agent_id, name=name)
-    if principal.role != "agent" and ref.id is None and ref.name is None:
-        return ref, None
-    resolved = resolve_agent(principal, ref)
-    if principal.role == "agent":
-        return resolved, resolved.id
-    found = await service.notifications.agent_id(principal.tenant, resolved)
-    if found is None:
-        raise AgentNotFound
-    return resolved, found
 
 
 async def _preset_names(service: Service, call: Call) -> tuple[str, ...]:

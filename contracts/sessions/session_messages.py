@@ -199,6 +199,7 @@ SESSIONS_SEARCH = tool(
     command=False,
     description="All words of the query must occur in a message, in any order. The newest match "
     "is first.",
+    errors=(SessionAccessDenied, SessionNotFound, SessionNotOwned),
 )
 SESSIONS_SEND = tool(
     "sessions_send",

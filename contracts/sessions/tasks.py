@@ -143,7 +143,7 @@ class DeadTasksQuery(SnakeQuery, PageQuery):
 # -- Operations --------------------------------------------------------------
 
 _AGENT_ERRORS = (AgentNotFound, AgentInactive, ActingAsAnother, AgentRequired)
-_HELD_ERRORS = (AgentNotFound, ActingAsAnother, TaskNotFound, StaleFence)
+_HELD_ERRORS = (AgentNotFound, ActingAsAnother, AgentRequired, TaskNotFound, StaleFence)
 
 CLAIM_TASK = Operation(
     method="POST",

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from quorate.contracts.json_schemas import Json, simplify
+from quorate.contracts.input_schemas import input_schema
+from quorate.contracts.json_schemas import Json
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.sessions.tool_list import ToolFormat
 
@@ -15,14 +16,8 @@ _OF_THE_KEY = ("tenant_id", "agent_id", "agent_name")
 
 
 @cache
-def input_schema(model: type[BaseModel]) -> Json:
-    """Return the schema of a tool's input, without the fields that the key already decides."""
-    schema: Json = simplify(model.model_json_schema(by_alias=True))
-    properties = {
-        name: field for name, field in schema["properties"].items() if name not in _OF_THE_KEY
-    }
-    shown = {key: value for key, value in schema.items() if key != "description"}
-    return {**shown, "properties": properties}
+def _schema(model: type[BaseModel]) -> Json:
+    return input_schema(model, _OF_THE_KEY)
 
 
 def describe(operation: AnyOperation) -> str:
@@ -70,4 +65,4 @@ def tool_schema(operation: AnyOperation, form: ToolFormat) -> dict[str, Any]:
     """Return the description of one tool in a form."""
     assert operation.tool is not None
     assert operation.body is not None
-    return _FORMS[form](operation.tool, describe(operation), input_schema(operation.body))
+    return _FORMS[form](operation.tool, describe(operation), _schema(operation.body))

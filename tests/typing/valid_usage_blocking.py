@@ -15,8 +15,9 @@ from quorate.client import (
     SentInfo,
     VoteInfo,
 )
-from quorate.client.blocking import Agent, NotificationFeed
+from quorate.client.blocking import Agent, NotificationFeed, SpawnedTask, Task, Worker
 from quorate.contracts.identity.agents import GET_AGENT
+from quorate.contracts.sessions.task_models import TaskInfo
 
 
 def connect() -> None:
@@ -80,3 +81,27 @@ def follow() -> None:
         assert_type(feed.cursor, int)
         for notification in feed.notifications():
             assert_type(notification, Notification)
+
+
+def hand_over(agent: Agent) -> None:
+    spawned = agent.spawn("sort", preset="router", timeout_seconds=60)
+    assert_type(spawned, SpawnedTask)
+    assert_type(spawned.status(), TaskInfo)
+    assert_type([info.percent for info in spawned.progress()], list[int | None])
+    assert_type(spawned.result(timeout_seconds=5), str)
+    assert_type(spawned.cancel().cancelled, bool)
+    assert_type(agent.spawn.task("task_1").artifact("artifact_1"), bytes)
+    assert_type(agent.spawn.list(status="running"), list[TaskInfo])
+
+
+def work() -> None:
+    with Worker.connect(presets=["router"], concurrency=2) as worker:
+
+        @worker.task("router")
+        def sort(task: Task) -> str:
+            task.progress("reading", percent=50)
+            assert_type(task.is_cancelled, bool)
+            return task.ask("which?")
+
+        assert_type(worker.agent, Agent)
+        worker.run(grace_seconds=1)

@@ -14,8 +14,10 @@ from quorate.client import (
     IssuedKeyInfo,
     KeyInfo,
     LeaseInfo,
+    ListTask,
     Notification,
     NotificationPage,
+    ScheduleInfo,
     SendVerdict,
     TenantInfo,
     VoteInfo,
@@ -23,6 +25,8 @@ from quorate.client import (
 )
 from quorate.contracts.coordination.leases import GET_LEASE
 from quorate.contracts.identity.agents import REGISTER
+from quorate.contracts.sessions.sessions import SessionInfo
+from quorate.contracts.sessions.task_models import TaskInfo
 
 ME = AgentRef(name="ann")
 
@@ -44,6 +48,11 @@ def read(client: Client) -> None:
     assert_type(client.events(after=3, follow=True), Iterator[EventInfo])
     assert_type(client.events.list(type="VoteCast"), EventsInfo)
     assert_type(client.events.pages(), Iterator[EventsInfo])
+    assert_type(client.sessions.iterate(ME), Iterator[SessionInfo])
+    assert_type(client.tasks.status(ME, "task_1"), TaskInfo)
+    assert_type(client.tasks.iterate(ME, status="running"), Iterator[TaskInfo])
+    assert_type(client.task_lists.iterate(ME, "ops"), Iterator[ListTask])
+    assert_type(client.schedules.list(ME).schedules, list[ScheduleInfo] | None)
 
 
 def command(client: Client) -> None:

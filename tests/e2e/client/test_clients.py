@@ -15,15 +15,19 @@ from quorate.client import (
     Gap,
     LeaseConflictError,
     UnauthorizedError,
+    list_requests,
     mail_requests,
     operator_requests,
     preset_requests,
     requests,
+    schedule_requests,
+    session_requests,
+    task_requests,
 )
 from quorate.client import resources as groups
 from quorate.client.blocking import Agent as BlockingAgent
 from quorate.client.blocking import NotificationFeed as BlockingFeed
-from quorate.client.resources import Group
+from quorate.client.operation_groups import Group
 from quorate.contracts.coordination.leases import GET_LEASE, LIST_LEASES, LeaseInfo, LeasesQuery
 from quorate.contracts.identity.agents import REGISTER, RegisterBody
 from tests.e2e.client.agent_fleet import Fleet
@@ -125,6 +129,43 @@ async def test_keys(client: AnyClient, tenant: Tenant) -> None:
         await settle(client.tenants.create("another"))
     assert str(tenant.key) not in repr(client)
     assert str(tenant.key) not in repr(client.keys)
+
+
+async def test_tenant_key_reads_what_its_agents_share(client: AnyClient) -> None:
+    everyone = AgentRef()
+    for name in ("ann", "bob"):
+        me = AgentRef(name=name)
+        await settle(client.agents.register(name))
+        await settle(client.sessions.send(me, f"agent:{name}:main", f"hello {name}"))
+        await settle(client.tasks.spawn(me, f"task of {name}"))
+        await settle(client.task_lists.call(me, "create", subject="one", list_id=f"of-{name}"))
+        turn = {"kind": "agentTurn", "message": "Wake up"}
+        await settle(
+            client.schedules.call(me, "create", schedule={"every_seconds": 3_600}, payload=turn)
+        )
+    claim = await settle(client.tasks.claim(AgentRef(name="bob"), ["-"]))
+    await settle(
+        client.tasks.complete(AgentRef(name="bob"), claim.task.task_id, claim.task.fence, "done")
+    )
+
+    sessions = await collect(client.sessions.iterate(everyone, limit=1))
+    tasks = await collect(client.tasks.iterate(everyone, limit=1))
+    items = await collect(client.task_lists.iterate(everyone, limit=1))
+    schedules = await collect(client.schedules.iterate(everyone, limit=1))
+    history = await settle(client.sessions.history(everyone, "agent:bob:main"))
+    result = await settle(client.tasks.result(everyone, claim.task.task_id))
+    lists = await settle(client.task_lists.list_ids(everyone))
+    shown = await settle(client.schedules.get(everyone, schedules[0].id))
+    own = await collect(client.schedules.iterate(AgentRef(name="bob")))
+
+    assert sorted(one.key for one in sessions) == ["agent:ann:main", "agent:bob:main"]
+    assert [one.content for one in history.messages] == ["hello bob"]
+    assert [one.task for one in tasks] == ["task of bob", "task of ann"]
+    assert (result.task, result.text) == ("task of ann", "done")
+    assert sorted(one.list_id for one in items) == sorted(lists.list_ids) == ["of-ann", "of-bob"]
+    assert shown.schedule == schedules[0]
+    assert [one.id for one in own] == [schedules[1].id]
+    assert await settle(client.tasks.dead_letters()) == []
 
 
 async def test_iterate_reads_all_pages(client: AnyClient) -> None:
@@ -237,10 +278,13 @@ def iterate_until(notifications: Iterator[Any], name: str) -> Iterator[Any]:
 
 
 def test_every_function_of_requests_is_in_a_group() -> None:
-    modules = (requests, operator_requests, mail_requests, preset_requests)
+    modules = (
+        *(requests, operator_requests, mail_requests, preset_requests),
+        *(session_requests, task_requests, list_requests, schedule_requests),
+    )
     names = {one.__name__ for one in modules}
     made = {
-        name
+        function
         for module in modules
         for name, function in vars(module).items()
         if inspect.isfunction(function)
@@ -248,7 +292,7 @@ def test_every_function_of_requests_is_in_a_group() -> None:
         and not name.startswith("_")
     }
     members = [vars(group).values() for group in vars(groups).values() if _is_group(group)]
-    grouped = {one._make.__name__ for values in members for one in values if hasattr(one, "_make")}
+    grouped = {one._make for values in members for one in values if hasattr(one, "_make")}
 
     assert grouped == made
 

@@ -13,15 +13,17 @@ from quorate.api.routes import ENDPOINTS, public_path
 from tests.integration.api.raw_clients import RunningService
 from tests.integration.api.test_schemathesis import (
     NARROWED,
+    active,
     ids,
     load,
+    mail_key,
     session,
     statuses,
     tenant_request,
 )
 from tests.integration.api.ways import WAYS, Way
 
-__all__ = ["ids", "session"]  # Fixtures.
+__all__ = ["active", "ids", "mail_key", "session"]  # Fixtures.
 
 
 @pytest.fixture(scope="module", params=WAYS[1:], ids=str)

@@ -22,7 +22,7 @@ from quorate.mcp_server.callers import Failure, Success
 from quorate.mcp_server.profile_names import PROFILE_NAMES
 from quorate.mcp_server.prompts import INSTRUCTIONS, coordinate
 from quorate.mcp_server.resources import RESOURCES, find_resource, resources_of
-from quorate.mcp_server.schemas import input_schema, output_schema
+from quorate.mcp_server.schemas import output_schema, tool_input_schema
 from quorate.mcp_server.server import describe_tool, result_of
 from quorate.mcp_server.tools import (
     COORDINATION_TOOLS,
@@ -126,7 +126,7 @@ def test_operation_that_declares_a_tool_is_in_the_profile_of_sessions() -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=named)
 def test_arguments_of_the_examples_match_the_schema_and_are_read(tool: Tool) -> None:
-    schema, arguments = input_schema(tool), arguments_of(tool)
+    schema, arguments = tool_input_schema(tool), arguments_of(tool)
     if tool.operation.command:
         arguments["idempotency_key"] = "once"
 
@@ -151,7 +151,7 @@ def test_schema_has_every_field_but_the_tenant(tool: Tool) -> None:
         fields, more = fields - {tool.timeout.field}, {tool.timeout.argument}
 
     expected = fields - {"tenantId", "tenant_id"} | set(id_fields(operation).values()) | more
-    assert set(input_schema(tool)["properties"]) == expected
+    assert set(tool_input_schema(tool)["properties"]) == expected
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=named)
@@ -186,7 +186,7 @@ def test_wait_is_bounded_and_long_by_default() -> None:
     waits = [tool.read(given).query.wait for given in ({}, {"timeout_seconds": 1})]  # type: ignore[union-attr]
 
     assert waits == [WAIT_SECONDS_MAX, 1]
-    schema = input_schema(tool)["properties"]["timeout_seconds"]
+    schema = tool_input_schema(tool)["properties"]["timeout_seconds"]
     assert (schema["minimum"], schema["maximum"], schema["default"]) == (0, 25, 25)
     for seconds in (25.1, -1, "5", True):
         with pytest.raises(Problem):
