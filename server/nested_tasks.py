@@ -1,7 +1,7 @@
 """Cancel nested tasks whose parent ended without a result: a task of the leader.
 
-* It follows the ends of tasks as they are committed. What it cancels is such an end, so it goes on
-  with the next level.
+* It follows the ends of tasks as they are committed. What it cancels is such an end, so it
+  continues with the next level.
 * Ends that it missed, before it was the leader or in an outage, are found by a search through all
   open nested tasks: at its start, after a failure and every CHECK_SECONDS.
 """

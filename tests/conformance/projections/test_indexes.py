@@ -30,6 +30,7 @@ from quorate.projections.tenant_queries import TenantQueries
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 
 FEW, MANY = 100, 3_000
+HELD, HOLDINGS = ("owned_count", "open_task_count"), "holdings USING PRIMARY KEY (tenant=? AND"
 MORE_STEPS_MAX = 1.2
 TENANT = "acme"
 NOW, LATER = 1_000_000, 2_000_000
@@ -213,15 +214,7 @@ def test_no_statement_scans_a_table(plans: Plans) -> None:
         ("states.daily_usage:usage", "tenants USING PRIMARY KEY (id=?)"),
         ("times.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
         ("states.counts:count", "counts USING PRIMARY KEY (tenant=?)"),
-        ("states.owned_count.id:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        ("states.owned_count.name:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        *(
-            (
-                f"states.open_task_count.{index}:count",
-                "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)",
-            )
-            for index in ("id", "name")
-        ),
+        *[(f"states.{one}.{by}:count", HOLDINGS) for one in HELD for by in ("id", "name")],
         (
             "notifications.page",
             "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)",
@@ -285,10 +278,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "states.key.id:key": keys("other", "key-000007"),
     "states.tenant.id:tenant": keys("tenant-000007"),
     "states.counts:count": keys("tenant-000007"),
-    "states.owned_count.id:count": keys(TENANT, "agent_000007"),
-    "states.owned_count.name:count": keys(TENANT, "name000007"),
-    "states.open_task_count.id:count": keys(TENANT, "agent_000007"),
-    "states.open_task_count.name:count": keys(TENANT, "name000007"),
+    **{f"states.{one}.id:count": keys(TENANT, "agent_000007") for one in HELD},
+    **{f"states.{one}.name:count": keys(TENANT, "name000007") for one in HELD},
     "states.daily_usage:usage": keys(TENANT, "agent_000007"),
     "tenants.tenant": {"id": "tenant-000007"},
     "tenants.page": {"after": "", "limit": 10},
