@@ -12,13 +12,16 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from quorate.application.execution import Service
+from quorate.application.operations import Call
+from quorate.application.sessions import tool_calls
 from quorate.bus.command_tasks import CommandRequest
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS
-from quorate.domain.sessions.policies import SessionRule
-from quorate.domain.shared.records import record
+from quorate.domain.sessions.policies import Access, SessionRule
+from quorate.domain.shared.records import changed, record
 from quorate.projections.agent_names import AgentNames
 from tests.integration.api.asgi_client import AsgiRequest
 from tests.integration.api.in_process import InProcess, run_in_process
@@ -44,6 +47,7 @@ INPUTS: Mapping[str, dict[str, Any]] = {
 PREFIXES = [None, "agent:research:", "session:"]
 KEYS = [None, [], ["agent:coder:main", "session:shared"]]
 SWITCHES = [None, False, True]
+TRANSPORTS = ("http", "nats", "mcp")
 OTHERS = ("agent:research:main", "agent:coder:main", "session:shared")
 
 
@@ -168,20 +172,23 @@ async def find_holes(transports: Transports) -> list[str]:
         me = await bind(service, name, {"sessions": rule} if rule else {})
         keys = [me.main, *OTHERS]
         visible = {key for key in keys if naively_visible(rule, key, mine=key == me.main)}
-        for listed in await transports.call(me, "sessions_list", limit=100):
-            shown = {one["key"] for one in listed["sessions"]} & set(keys)
-            holes += [f"list {rule}: {key}" for key in shown ^ visible]
         for key in keys:
-            for read in await transports.call(me, "sessions_history", key=key):
+            answers = await transports.call(me, "sessions_list", filter=key)
+            for way, listed in zip(TRANSPORTS, answers, strict=True):
+                if (key in {one["key"] for one in listed["sessions"]}) != (key in visible):
+                    holes.append(f"list {way} {rule}: {key}")
+            answers = await transports.call(me, "sessions_history", key=key)
+            for way, read in zip(TRANSPORTS, answers, strict=True):
                 expected = "" if key in visible else "session_access_denied"
                 if (read if isinstance(read, str) else "") != expected:
-                    holes.append(f"history {rule}: {key}")
+                    holes.append(f"history {way} {rule}: {key}")
         expected = "session_access_denied" if OTHERS[0] not in visible else ""
         if not expected and not rule.get("can_send", True):
             expected = "session_send_denied"
-        for sent in await transports.call(me, "sessions_send", key=OTHERS[0], message="hello"):
+        answers = await transports.call(me, "sessions_send", key=OTHERS[0], message="hello")
+        for way, sent in zip(TRANSPORTS, answers, strict=True):
             if (sent if isinstance(sent, str) else "") != expected:
-                holes.append(f"send {rule}: {sent}")
+                holes.append(f"send {way} {rule}: {sent}")
     return holes
 
 
@@ -195,26 +202,69 @@ async def test_every_policy_holds_over_every_transport(transports: Transports) -
     assert await find_holes(transports) == []
 
 
-async def test_planted_hole_is_found(
-    transports: Transports, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ignored", "found_by"),
+    [
+        ("key_prefix", "history"),
+        ("allowed_keys", "history"),
+        ("cross_agent", "history"),  # As in the original.
+        ("can_send", "send"),
+    ],
+)
+async def test_field_without_effect_is_found(
+    transports: Transports, monkeypatch: pytest.MonkeyPatch, ignored: str, found_by: str
 ) -> None:
-    """The comparison can fail: ``cross_agent`` has no effect, as in the original."""
+    """The comparison can fail: it finds a rule that ignores one of its fields."""
+    if ignored == "can_send":
+        monkeypatch.setattr(Access, "may_send", True)
+    else:
+        shows = SessionRule.shows
 
-    def shows(rule: SessionRule, key: str, *, is_own: bool) -> bool:
-        del is_own
-        if rule.allowed_keys is not None and key in rule.allowed_keys:
-            return True
-        return rule.key_prefix is None or key.startswith(rule.key_prefix)
+        def shows_more(rule: SessionRule, key: str, *, is_own: bool) -> bool:
+            given = {ignored: True if ignored == "cross_agent" else None}
+            return shows(changed(rule, **given), key, is_own=is_own)
 
-    monkeypatch.setattr(SessionRule, "shows", shows)
-    monkeypatch.setattr(
-        "tests.integration.api.test_tool_policies.PREFIXES", [None, "agent:research:"]
-    )
-    monkeypatch.setattr("tests.integration.api.test_tool_policies.KEYS", [None])
+        monkeypatch.setattr(SessionRule, "shows", shows_more)
+    narrow(monkeypatch)
 
     holes = await find_holes(transports)
 
-    assert any(one.startswith("history") for one in holes)
+    assert {one.split()[1] for one in holes if one.startswith(found_by)} == set(TRANSPORTS)
+
+
+@pytest.mark.parametrize("unguarded", TRANSPORTS)
+async def test_transport_without_policies_is_found(
+    transports: Transports, monkeypatch: pytest.MonkeyPatch, unguarded: str
+) -> None:
+    """The comparison can fail: it finds one transport that loses the presets of the key."""
+    preset_names = tool_calls._preset_names
+
+    async def lose(service: Service, call: Call) -> tuple[str, ...]:
+        is_over_nats = not call.principal.key_id
+        over_http = "mcp" if b"mcp-protocol-version" in call.headers else "http"
+        found = await preset_names(service, call)
+        return () if (("nats" if is_over_nats else over_http) == unguarded) else found
+
+    monkeypatch.setattr(tool_calls, "_preset_names", lose)
+    narrow(monkeypatch)
+
+    holes = await find_holes(transports)
+
+    assert {one.split()[1] for one in holes} == {unguarded}
+    me = await bind(
+        transports.service, f"loses-{unguarded}", {"tools": {"deny": ["sessions_list"]}}
+    )
+    answers = await transports.call(me, "sessions_list")
+    is_denied = [answer == "tool_denied" for answer in answers]
+    assert is_denied == [way != unguarded for way in TRANSPORTS]
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare fewer policies: enough to tell the fields apart."""
+    module = "tests.integration.api.test_tool_policies"
+    monkeypatch.setattr(f"{module}.PREFIXES", [None, OTHERS[0]])
+    monkeypatch.setattr(f"{module}.KEYS", [None, ["agent:coder:main", "session:shared"]])
+    monkeypatch.setattr(f"{module}.SWITCHES", [None, False])
 
 
 async def test_denied_tool_is_refused_and_not_offered_over_every_transport(
