@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from quorate.domain.identity.principals import SYSTEM_ACTOR
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.shared.timestamps import (
     MILLISECONDS_PER_HOUR,
     MILLISECONDS_PER_SECOND,
     Timestamp,
 )
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
-from quorate.projections.agent_overviews import AgentOverviews, InactiveAgent
+from quorate.projections.agent_overviews import AgentOverviews
 
 CHECK_SECONDS = 60.0
 CHECKS_BETWEEN_WARNINGS = 60  # The same finding is logged again after this many checks.
@@ -39,10 +39,9 @@ class AgentRetention:
         *,
         retention_hours: float,
     ) -> None:
-        self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._overviews = overviews
         self._clock = clock
-        self._new_id = new_id
         self._retention = round(retention_hours * MILLISECONDS_PER_HOUR)
 
     async def run(self) -> None:
@@ -60,19 +59,10 @@ class AgentRetention:
         """Remove some names; return whether there may be more."""
         found = await self._overviews.find_inactive(Timestamp(self._clock() - self._retention))
         for one in found:  # One after the other: commands of callers run in between.
-            await self._command_bus.submit(self._envelope(one))
+            await self._system.submit(one.tenant, one.command)
         if found:
             _logger.info("agents.removed", agents=len(found))
         return bool(found)
-
-    def _envelope(self, inactive: InactiveAgent) -> CommandEnvelope:
-        return CommandEnvelope(
-            tenant=inactive.tenant,
-            actor=SYSTEM_ACTOR,
-            command_id=self._new_id(self._clock()),
-            command=inactive.command,
-            render=lambda _: b"",
-        )
 
 
 class WindowComparison:

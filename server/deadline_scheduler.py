@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from quorate.domain.identity.principals import SYSTEM_ACTOR
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.deadlines import DueAggregates, OverdueInstance
@@ -34,9 +34,9 @@ class DeadlineScheduler:
         new_id: NewId,
     ) -> None:
         self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._due = due
         self._clock = clock
-        self._new_id = new_id
         self._is_paused = False
         self._first: Sequence[OverdueInstance] = ()
 
@@ -61,7 +61,7 @@ class DeadlineScheduler:
             first, self._first = self._first, overdue[:1]
             for part in split_into_parts(overdue):
                 await asyncio.gather(
-                    *(self._command_bus.submit(self._envelope(one)) for one in part)
+                    *(self._system.submit(one.tenant, one.command, urgent=True) for one in part)
                 )
         except (Unavailable, CommandFailed, DatabaseUnavailable) as error:
             if not self._is_paused:  # Logged once per outage.
@@ -70,16 +70,6 @@ class DeadlineScheduler:
             return False
         self._is_paused = False
         return bool(overdue) and overdue[:1] != first
-
-    def _envelope(self, overdue: OverdueInstance) -> CommandEnvelope:
-        return CommandEnvelope(
-            tenant=overdue.tenant,
-            actor=SYSTEM_ACTOR,
-            command_id=self._new_id(self._clock()),
-            command=overdue.command,
-            render=lambda _: b"",
-            urgent=True,
-        )
 
 
 def split_into_parts(overdue: Sequence[OverdueInstance]) -> Iterator[Sequence[OverdueInstance]]:

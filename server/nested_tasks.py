@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from quorate.domain.identity.principals import SYSTEM_ACTOR
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.sessions.task_events import TaskCanceled, TaskFailed
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
@@ -36,10 +36,8 @@ class NestedTaskCancellation:
         clock: Callable[[], Timestamp],
         new_id: NewId,
     ) -> None:
-        self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._nested = nested
-        self._clock = clock
-        self._new_id = new_id
         self._woken = asyncio.Event()
         self._ended: dict[tuple[str, str], None] = {}  # Tenants, and ids of tasks.
         self._search_at = 0.0  # On the clock of the event loop.
@@ -90,12 +88,4 @@ class NestedTaskCancellation:
 
     async def _submit(self, found: Sequence[Cancellation]) -> None:
         for one in found:
-            await self._command_bus.submit(
-                CommandEnvelope(
-                    tenant=one.tenant,
-                    actor=SYSTEM_ACTOR,
-                    command_id=self._new_id(self._clock()),
-                    command=one.command,
-                    render=lambda _: b"",
-                )
-            )
+            await self._system.submit(one.tenant, one.command)

@@ -11,13 +11,13 @@ from typing import NoReturn
 import structlog
 
 from quorate.application.sessions.occurrences import make_occurrence
-from quorate.domain.identity.principals import SYSTEM_ACTOR
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.sessions.schedule_firing import FireSchedule, SettleSchedule
 from quorate.domain.sessions.schedules import Schedule
 from quorate.domain.sessions.tasks import RETENTION_SECONDS_DEFAULT
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import Accepted, CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import Accepted, CommandFailed, Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.sessions.schedules import ScheduleQueries
@@ -36,7 +36,7 @@ class ScheduleRunner:
         *,
         task_retention_seconds: int = RETENTION_SECONDS_DEFAULT,
     ) -> None:
-        self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._schedules = schedules
         self._clock = clock
         self._new_id = new_id
@@ -75,13 +75,7 @@ class ScheduleRunner:
 
     async def _submit(self, tenant: str, command: FireSchedule | SettleSchedule) -> bool:
         """Submit a command; return whether it recorded anything."""
-        result = await self._command_bus.submit(
-            CommandEnvelope(
-                tenant=tenant,
-                actor=SYSTEM_ACTOR,
-                command_id=self._new_id(self._clock()),
-                command=command,
-                render=lambda recorded: b"1" if recorded else b"",
-            )
+        result = await self._system.submit(
+            tenant, command, lambda recorded: b"1" if recorded else b""
         )
         return isinstance(result, Accepted) and bool(result.body)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.identity.agent_departures import AgentRemoved
-from quorate.domain.identity.principals import SYSTEM_ACTOR
 from quorate.domain.sessions.sessions import SessionDeleted
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
@@ -35,10 +35,8 @@ class SessionErasure:
         clock: Callable[[], Timestamp],
         new_id: NewId,
     ) -> None:
-        self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._sessions = sessions
-        self._clock = clock
-        self._new_id = new_id
         self._woken = asyncio.Event()
 
     def wake(self, rows: Sequence[RecordedEvent]) -> None:
@@ -71,12 +69,4 @@ class SessionErasure:
 
     async def _submit(self, found: Sequence[Erasure]) -> None:
         for one in found:
-            await self._command_bus.submit(
-                CommandEnvelope(
-                    tenant=one.tenant,
-                    actor=SYSTEM_ACTOR,
-                    command_id=self._new_id(self._clock()),
-                    command=one.command,
-                    render=lambda _: b"",
-                )
-            )
+            await self._system.submit(one.tenant, one.command)

@@ -39,7 +39,7 @@ from quorate.application.mail.transport import (
     Sent,
     TemporaryFailure,
 )
-from quorate.domain.identity.principals import SYSTEM_ACTOR
+from quorate.application.system_commands import SystemCommands
 from quorate.domain.mail.deliveries import Delivery
 from quorate.domain.mail.delivery_attempts import (
     BeginDelivery,
@@ -53,7 +53,7 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import Accepted, CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import Accepted, CommandFailed, Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
@@ -114,12 +114,11 @@ class OutboundRelay:
         metrics: RelayMetrics,
         jitter: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311
     ) -> None:
-        self._command_bus = command_bus
+        self._system = SystemCommands(command_bus, clock, new_id)
         self._mail = mail
         self._transport = transport
         self._policy = policy
         self._clock = clock
-        self._new_id = new_id
         self._signal = signal
         self._metrics = metrics
         self._jitter = jitter
@@ -308,14 +307,10 @@ class OutboundRelay:
 
     async def _submit(self, tenant: str, command: Command) -> tuple[str, int]:
         """Execute a command on a delivery; return the delivery's status and attempts."""
-        result = await self._command_bus.submit(
-            CommandEnvelope(
-                tenant=tenant,
-                actor=SYSTEM_ACTOR,
-                command_id=self._new_id(self._clock()),
-                command=command,
-                render=lambda delivery: f"{delivery.status} {delivery.attempts}".encode(),
-            )
+        result = await self._system.submit(
+            tenant,
+            command,
+            lambda delivery: f"{delivery.status} {delivery.attempts}".encode(),
         )
         if not isinstance(result, Accepted):
             raise CommandFailed(f"{type(command).__name__} was rejected: {result.code}")

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -77,6 +78,7 @@ async def _report(
     command_type: type[Any],
     *,
     contents: tuple[Content, ...] = (),
+    grant_in: Callable[[bytes], Any] | None = None,
     **fields: Any,  # noqa: ANN401 - of the command.
 ) -> Reply:
     """Submit a command of the holder of a claim."""
@@ -88,8 +90,6 @@ async def _report(
         **fields,
     )
     id_ = contents[0].id if contents else None
-    # The stored response to a renewal states a right in time: a repetition is judged again.
-    grant_in = orjson.loads if command_type is RenewClaim else None
     return await service.execute(
         call, command, lambda task: dump(render_state(task, id_)), grant_in=grant_in
     )
@@ -98,7 +98,10 @@ async def _report(
 @handles(RENEW_TASK)
 async def renew(service: Service, call: Call) -> Reply:
     body: RenewBody = call.body
-    return await _report(service, call, RenewClaim, seconds=body.claim_seconds)
+    # Its stored response states a right in time: a repetition is judged again.
+    return await _report(
+        service, call, RenewClaim, grant_in=orjson.loads, seconds=body.claim_seconds
+    )
 
 
 @handles(REPORT_PROGRESS)
