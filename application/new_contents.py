@@ -10,6 +10,7 @@ def prefixed_id(prefix: str, new_id: str) -> str:
     return prefix + new_id.replace("-", "")
 
 
-def salted(id_: str, part: str, data: bytes) -> Content:
-    """Return a content with a random salt."""
-    return Content(id=id_, part=part, salt=secrets.token_bytes(SALT_BYTES), data=data)
+def salted(id_: str, part: str, data: bytes, *, is_searched: bool = True) -> Content:
+    """Return a content with a random salt; only messages have to be found by searches."""
+    salt = secrets.token_bytes(SALT_BYTES)
+    return Content(id=id_, part=part, salt=salt, data=data, is_searched=is_searched)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quorate.bench import wrk
 from quorate.bench.clients import client, key_holders
-from quorate.bench.processes import quorate
+from quorate.bench.processes import BenchService, quorate
 from quorate.bench.report import CLAIMS, Row
 from quorate.bench.scenarios import AGENTS, LEASE, load, register
 
@@ -22,8 +22,9 @@ async def claim_complete(folder: Path, seconds: float) -> list[Row]:
         return [Row(name=CLAIMS, unit="pairs/s", value=None, note=reason)]
     async with quorate(folder) as service:
         await register(service, AGENTS)
-        spawned = await load(service, "spawn.lua", SPAWN, seconds + 1, AGENTS)
+        spawned = await load(service, "spawn.lua", SPAWN, 2 * seconds, AGENTS)
         claims = await load(service, "claim.lua", CLAIM, seconds, AGENTS)
+        await _check_tasks_left(service)
         leases = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
     pairs = claims.rate / 2
     note = f"two commands each; {spawned.rate:,.0f} tasks/s handed over"
@@ -36,6 +37,14 @@ async def claim_complete(folder: Path, seconds: float) -> list[Row]:
             note=f"{leases.rate:,.0f} acquisitions/s in the same run",
         ),
     ]
+
+
+async def _check_tasks_left(service: BenchService) -> None:
+    """Claims that find no task cost less: the figure counts only if tasks were left."""
+    async with client(service) as http:
+        claim = await http.post(CLAIM, json={"agent_name": "agent-0"})
+        if claim.raise_for_status().json()["task"] is None:
+            raise RuntimeError("The tasks ran out while they were claimed")
 
 
 async def task_offered(folder: Path, _seconds: float) -> list[Row]:

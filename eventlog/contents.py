@@ -4,9 +4,10 @@
 * A content is written with the event that refers to it and deleted with the event that erases it,
   so neither exists without the other, on any database and after any crash.
 * Stored responses and log messages contain no contents.
-* A stored content is to be indexed for search; an erased one is removed from the index as well.
+* A stored content that is searched is to be indexed; an erased one is removed from the index too.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ from quorate.eventlog.tables import message_bodies, search_documents, unindexed_
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 TEXT_PARTS = ("text", "html")
+GATHERED_IDS_MAX = 64
 _columns = message_bodies.c
 
 TenantContent: TypeAlias = tuple[str, Content]
@@ -54,8 +56,9 @@ class ContentStore:
         if contents:
             rows = [(tenant, one.id, one.part, one.salt, one.data) for tenant, one in contents]
             await transaction.write(self._insert, rows)
-            new = dict.fromkeys((tenant, one.id) for tenant, one in contents)
-            await transaction.write(self._insert_unindexed, list(new))
+            new = dict.fromkeys((tenant, one.id) for tenant, one in contents if one.is_searched)
+            if new:
+                await transaction.write(self._insert_unindexed, list(new))
 
     async def erase(self, transaction: DatabaseTransaction, ids: Iterable[tuple[str, str]]) -> None:
         """Delete all contents of these tenants and ids; those that do not exist are ignored."""
@@ -77,13 +80,46 @@ class ContentStore:
         found = await transaction.fetch(query, values) if rows else ()
         return {(row.message_id, row.part): content_from_row(row) for row in found}
 
+    async def read_each(
+        self, transaction: DatabaseTransaction, keys: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Contents]:
+        """Return the contents of each tenant and id, of several tenants at once."""
+        found: dict[tuple[str, str], dict[tuple[str, str], Content]] = {key: {} for key in keys}
+        for row in await transaction.fetch(self._by_id, {"ids": orjson.dumps(keys).decode()}):
+            found[row.tenant, row.message_id][row.message_id, row.part] = content_from_row(row)
+        return found
+
 
 class ContentReader:
-    """Reads contents for responses, each call in a snapshot of its own."""
+    """Reads contents for responses.
+
+    Each call reads a snapshot of its own, except ``of``: calls of one turn of the event loop share
+    a transaction that begins after all of them.
+    """
 
     def __init__(self, log: EventStore) -> None:
         self._log = log
         self._store = ContentStore(log.database)
+        self._gathered: dict[tuple[str, str], None] = {}
+        self._reading: asyncio.Task[Mapping[tuple[str, str], Contents]] | None = None
+
+    async def of(self, tenant: str, id_: str) -> Contents:
+        """Return all contents of one id, for responses that are made many at a time."""
+        if self._reading is None or len(self._gathered) >= GATHERED_IDS_MAX:
+            self._gathered = {}
+            self._reading = asyncio.create_task(self._read_gathered(self._gathered))
+        key = (tenant, id_)
+        self._gathered[key] = None
+        # A caller that is cancelled must not cancel the read of the others.
+        return (await asyncio.shield(self._reading))[key]
+
+    async def _read_gathered(
+        self, keys: Mapping[tuple[str, str], None]
+    ) -> Mapping[tuple[str, str], Contents]:
+        if self._gathered is keys:
+            self._reading = None  # Later calls may need later commits.
+        async with self._log.read() as transaction:
+            return await self._store.read_each(transaction, list(keys))
 
     async def texts(self, tenant: str, ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
         """Return the texts by id and part (TEXT_PARTS); erased ones are absent."""

@@ -29,6 +29,6 @@ def make_occurrence(
         data = orjson.dumps(payload_of(schedule, message))
     return Occurrence(
         schedule=schedule,
-        content=salted(id_, part, data),
+        content=salted(id_, part, data, is_searched=schedule.preset is None),
         task_retention_seconds=task_retention_seconds,
     )

@@ -83,7 +83,7 @@ async def _create(service: Service, call: Call, caller: ToolCaller) -> Reply:
         restrictions=caller.restrictions,
         schedule_id=schedule_id,
         times=parse_times(body.schedule),
-        message=salted(schedule_id, MESSAGE_PART, payload.message.encode()),
+        message=salted(schedule_id, MESSAGE_PART, payload.message.encode(), is_searched=False),
         controls=parse_tool_controls(payload.active_tools, payload.tool_choice),
         missed=body.missed,
         count=await service.sessions.schedules.count(caller.principal.tenant),

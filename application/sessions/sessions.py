@@ -205,7 +205,7 @@ async def _set(
         session_id=session.id,
         namespace=body.namespace,
         name=body.key,
-        body=salted(service.prefixed_id(VALUE_ID), VALUE_PART, data),
+        body=salted(service.prefixed_id(VALUE_ID), VALUE_PART, data, is_searched=False),
     )
     response = dump({**shared, "found": True, "value": None})
     return await service.execute(call, command, lambda _: response)

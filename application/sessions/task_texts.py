@@ -23,7 +23,7 @@ def make_content(id_: str, part: str, data: bytes, bytes_max: int, field: str) -
     """Return a content with a random salt; raise Problem if it is too large."""
     if len(data) > bytes_max:
         raise Problem("body_too_large", f"{field}: at most {bytes_max} bytes of UTF-8.")
-    return salted(id_, part, data)
+    return salted(id_, part, data, is_searched=False)
 
 
 def one_text(service: Service, prefix: str, text: str, bytes_max: int) -> tuple[Content, ...]:

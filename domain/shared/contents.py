@@ -12,6 +12,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from typing import Protocol
 
 from quorate.domain.shared.records import record
@@ -37,6 +38,7 @@ class Content:
     part: str  # For example "text", "html" or "attachment-0".
     salt: bytes
     data: bytes
+    is_searched: bool = field(default=True, compare=False)  # Not stored: only a new one has it.
 
     def __repr__(self) -> str:
         """Leave out the data, which must not be logged with a command."""
