@@ -8,11 +8,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
-from quorate.api.connection_owner import claim_connection, prolong_body
+from quorate.api.connection_owner import claim_connection, prolong_body, slow_down
 from quorate.api.large_bodies import (
     CALLER_BYTES_MAX,
     NOTHING_RESERVED,
@@ -123,7 +124,7 @@ class HttpAdmission:
                 self._authenticate, call.headers, repeated, scope
             )
             require_role(operation, call.principal)
-            call.allowance = self._limit(call.principal)
+            call.allowance = self._allowance_of(call.principal, scope)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
         if operation.has_body:
@@ -135,6 +136,14 @@ class HttpAdmission:
             call.query = self._no_query if has_default else validate(operation.query, query or {})
         if operation.roles:
             check_tenant(call.principal, call.body, call.query)
+
+    def _allowance_of(self, principal: Principal, scope: Scope) -> Allowance:
+        try:
+            return self._limit(principal)
+        except Problem as problem:
+            if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+                slow_down(scope)
+            raise
 
     def _model_of(self, body: bytes, model: type[BaseModel] | None) -> BaseModel | bytes:
         """Return what the handler gets; raises Problem."""

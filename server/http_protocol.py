@@ -252,7 +252,7 @@ class BoundedHttpProtocol(SharedCapacityProtocol):
         super().on_headers_complete()
         self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
-        connection_owner.offer_claim(self.cycle, self.claim, self._prolong_body)
+        connection_owner.offer_extension(self.cycle, self.claim, self._prolong_body, self.slow_down)
         self._part = _BODY
         self._rest_bytes = 0
         self._read_deadline = None

@@ -5,6 +5,8 @@
 * A response is unread while more than BUFFERED_BYTES_MAX are unsent, until all are sent. The client
   must read it within RESPONSE_SECONDS_MAX. Until then no further request begins.
 * A request starts in a turn of its tenant, or of its address (``RequestTurns``).
+* The request after one above the rate limit starts RATE_LIMITED_PAUSE_SECONDS later. Otherwise a
+  client that ignores ``Retry-After`` takes more of the process than one within its rate.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from quorate.server.request_turns import RequestTurns
 
 RESPONSE_SECONDS_MAX = 60.0
 BUFFERED_BYTES_MAX = 4 * 1024
+RATE_LIMITED_PAUSE_SECONDS = 0.1
 _RESET = struct.pack("ii", 1, 0)  # Linger for no time.
 
 
@@ -34,6 +37,7 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
     _tenant: str | None = None  # Of the last request with a valid key.
     _slot: Slot | None = None  # None above a limit.
     _write_deadline: float | None = None
+    _starts_from = 0.0  # No request starts before this time of the event loop.
     _is_completing = False  # A response is complete, but the client has not read it.
 
     def __init__(
@@ -92,6 +96,10 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
         self._tenant = tenant
         return self._slot is None or self._table.claim(self._slot, actor)
 
+    def slow_down(self) -> None:
+        """Delay the next request."""
+        self._starts_from = self.loop.time() + RATE_LIMITED_PAUSE_SECONDS
+
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start a request in its turn, unless its client has gone meanwhile."""
@@ -102,7 +110,10 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
                 begin(cycle, app)
 
         owner = f"address {self.address}" if self._tenant is None else self._tenant
-        self._turns.start(owner, start, self.loop)
+        if self._starts_from > self.loop.time():
+            self.loop.call_at(self._starts_from, self._turns.start, owner, start, self.loop)
+        else:
+            self._turns.start(owner, start, self.loop)
 
     def update_wait(self) -> None:
         """Tell the table whether the connection waits for its client."""

@@ -9,6 +9,7 @@ from functools import partial
 
 import uvicorn
 
+from quorate.api.connection_owner import slow_down
 from quorate.api.fast_lane import FastOperation
 from quorate.api.http_admission import HttpAdmission
 from quorate.application.operations import Call, Reply
@@ -77,6 +78,8 @@ class EchoApplication:
             case "/flood":
                 await self._flood(receive, send)
                 return
+            case "/limited":
+                slow_down(scope)
             case "/slow":
                 await asyncio.sleep(SLOW_SECONDS)
         body = scope["path"].encode()
