@@ -117,6 +117,8 @@ def _heartbeat(details: Details, names: Names) -> str:
 
 def _timed_out(details: Details, _names: Names) -> str:
     last = time_of_day(details["lastHeartbeat"])
+    if details.get("detail"):
+        return f"{details['agentName']} was deactivated: {details['detail']}"
     return f"{details['agentName']} timed out: last heartbeat {last}"
 
 
@@ -157,6 +159,8 @@ def _revoked(details: Details, names: Names) -> str:
         reason = "its heartbeat timed out"
     elif reason == "agent_deregistered":
         reason = "it deregistered"
+    elif details.get("detail"):
+        reason = f"an operator ended it: {details['detail']}"
     return f"{names.of(details['agentId'])} lost {_contact(details)}: {reason}"
 
 
