@@ -14,7 +14,9 @@ REASON_REQUIRED: Mapping[str, str] = dict.fromkeys(
     "reason",
 )
 REASON_OPTIONAL: Mapping[str, str] = {
-    **dict.fromkeys(("cancelConsensus", "retryTask"), "reason"),
+    **dict.fromkeys(
+        ("cancelConsensus", "retryTask", "revokeKey", "suspendTenant", "resumeTenant"), "reason"
+    ),
     **dict.fromkeys(
         ("retryDeadLetter", "dropDeadLetter", "freezeMailAccount", "thawMailAccount"), "detail"
     ),

@@ -168,6 +168,12 @@ class Query(TenantRequest):
     model_config = ConfigDict(strict=False)
 
 
+class ReasonQuery(Query):
+    """The query of an action of operators without a body."""
+
+    reason: Reason | None = None
+
+
 class PageQuery(Query):
     limit: PageLength = PAGE_LENGTH_DEFAULT
     after: Annotated[str, Field(max_length=64)] | None = Field(

@@ -171,3 +171,41 @@ def test_every_operation_with_a_required_reason_of_operators_is_listed() -> None
         and one.body.model_fields["reason"].is_required()
     }
     assert found == REASON_REQUIRED.keys()
+
+
+async def test_reason_is_optional_where_it_was_not_asked_for_before(service: InProcess) -> None:
+    keys = [(await ok(service, "POST", "/v1/keys", {"role": "auditor"}))["id"] for _ in range(2)]
+    for key, query in zip(keys, ("?reason=leaked", ""), strict=True):
+        await service.call("DELETE", f"/v1/keys/{key}{query}")
+    for query in ("?reason=overdue", ""):
+        for action in ("suspend", "resume"):
+            path = f"/v1/tenants/default/{action}{query}"
+            assert (await service.call("POST", path, key=admin(service))).status == 200
+    recorded = (await events(service))[-6:]
+
+    assert [(one["type"], one["data"].get("detail")) for one in recorded] == [
+        ("KeyRevoked", "leaked"),
+        ("KeyRevoked", None),
+        ("TenantSuspended", "overdue"),
+        ("TenantResumed", "overdue"),
+        ("TenantSuspended", None),
+        ("TenantResumed", None),
+    ]
+
+
+async def test_vote_is_cancelled_with_an_admin_key(service: InProcess) -> None:
+    await create_resources(service)
+    proposal = {
+        "proposerAgent": "ann",
+        "action": "a",
+        "reason": "b",
+        "contactEmail": "kim@example.com",
+    }
+    id_ = (await ok(service, "POST", "/v1/agent/coordination/consensus", proposal))["id"]
+    body = {"tenantId": "default", "reason": WHY}
+    path = f"/v1/agent/coordination/consensus/{id_}/cancel"
+    cancelled = await service.ask(json_request("POST", path, body, key=admin(service)))
+    last = (await events(service))[-1]
+
+    assert cancelled.json["status"] == "cancelled"
+    assert (last["type"], last["data"]["reason"]) == ("ConsensusCancelled", WHY)
