@@ -187,10 +187,13 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
                 "dropDeadLetter",
             ),
             *("freezeMailAccount", "thawMailAccount", "setMailTier"),
-            *("endLease", "deactivateAgent", "cancelTask", "requeueTask", "retryTask"),
-            *("pauseSchedule", "resumeSchedule", "cancelConsensus"),
+            *("cancelTask", "requeueTask", "retryTask", "pauseSchedule", "resumeSchedule"),
         ),
         lambda side: {"tenant_id": side.tenant.id},
+    ),
+    **dict.fromkeys(
+        ("endLease", "deactivateAgent", "cancelConsensus"),
+        lambda side: {TENANT: side.tenant.id},
     ),
 }
 # Values of the same fields that refer to no resource.
