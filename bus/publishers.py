@@ -81,7 +81,8 @@ NOTIFICATIONS = (
         name="lease_revoked",
         family=TO_AGENT,
         summary="Receive lease revocations",
-        description="The agent's lease was revoked: the agent timed out or deregistered.",
+        description="The agent's lease was revoked: the agent timed out or deregistered, or an "
+        "operator ended the lease.",
     ),
     PublishedMessage(
         name="send_blocked",
@@ -99,7 +100,8 @@ NOTIFICATIONS = (
         name="agent_lapsed",
         family=TO_ALL,
         summary="Receive agent timeouts",
-        description="An agent missed its heartbeat timeout. Its leases are revoked.",
+        description="An agent missed its heartbeat timeout, or an operator deactivated it. Its "
+        "leases are revoked.",
     ),
     PublishedMessage(
         name="agent_deregistered",

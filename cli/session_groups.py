@@ -80,7 +80,11 @@ schedules = LazyGroup(
                 ("run-now", "run_now"),
                 ("delete", "delete"),
             )
-        }
+        },
+        "Operators": {
+            "pause-any": "quorate.cli.commands.operator_actions:pause_schedule",
+            "resume-any": "quorate.cli.commands.operator_actions:resume_schedule",
+        },
     },
     help="Send turns to sessions or workers at times.",
     aliases={"show": "get"},
@@ -94,7 +98,11 @@ spawn = LazyGroup(
             "result": "quorate.cli.commands.spawn:result",
             "list": "quorate.cli.commands.spawn:list_tasks",
             "cancel": "quorate.cli.commands.spawn:cancel",
-        }
+        },
+        "Operators": {
+            "cancel-any": "quorate.cli.commands.operator_actions:cancel_task",
+            "requeue": "quorate.cli.commands.operator_actions:requeue_task",
+        },
     },
     help="""Hand tasks to workers, and follow them.
 

@@ -1,6 +1,7 @@
 """Requests about keys, tenants, quotas and message bodies; ``requests`` contains them as well."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic.alias_generators import to_camel
 
@@ -34,6 +35,7 @@ from quorate.contracts.mail.domains import GET_MAIL_DOMAIN, SET_MAIL_DOMAIN, Mai
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     PageQuery,
+    ReasonQuery,
     unchecked,
 )
 from quorate.domain.identity.principals import Role
@@ -84,9 +86,13 @@ def list_keys(
     return request_for(LIST_KEYS, query=query)
 
 
-def revoke_key(key_id: str, *, end_agent: bool = False) -> Request[Revoked]:
+def revoke_key(
+    key_id: str, *, end_agent: bool = False, reason: str | None = None
+) -> Request[Revoked]:
     """Revoke a key. With ``end_agent``, deregister its agent unless the agent has another key."""
-    query = unchecked(RevokeQuery)(end_agent=True) if end_agent else None
+    given: dict[str, Any] = {"end_agent": end_agent or None, "reason": reason}
+    given = {name: value for name, value in given.items() if value is not None}
+    query = unchecked(RevokeQuery)(**given) if given else None
     return request_for(REVOKE_KEY, query=query, key_id=key_id)
 
 
@@ -109,13 +115,17 @@ def get_tenant(tenant_id: str) -> Request[TenantInfo]:
     return request_for(GET_TENANT, tenant_id=tenant_id)
 
 
-def suspend_tenant(tenant_id: str) -> Request[TenantInfo]:
+def _why(reason: str | None) -> ReasonQuery | None:
+    return None if reason is None else unchecked(ReasonQuery)(reason=reason)
+
+
+def suspend_tenant(tenant_id: str, *, reason: str | None = None) -> Request[TenantInfo]:
     """Suspend a tenant: its keys are rejected until it is resumed."""
-    return request_for(SUSPEND_TENANT, tenant_id=tenant_id)
+    return request_for(SUSPEND_TENANT, query=_why(reason), tenant_id=tenant_id)
 
 
-def resume_tenant(tenant_id: str) -> Request[TenantInfo]:
-    return request_for(RESUME_TENANT, tenant_id=tenant_id)
+def resume_tenant(tenant_id: str, *, reason: str | None = None) -> Request[TenantInfo]:
+    return request_for(RESUME_TENANT, query=_why(reason), tenant_id=tenant_id)
 
 
 def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:

@@ -3,6 +3,7 @@
 from quorate.client.errors import ConflictError, NotFoundError, UnauthorizedError
 from quorate.client.rejections import RejectedError
 from quorate.domain.sessions.task_claims import ClaimDenied, TooManyContents
+from quorate.domain.sessions.task_operators import TaskEnded
 from quorate.domain.sessions.task_spawning import (
     TaskAlreadyAnswered,
     TaskInputNotFound,
@@ -63,6 +64,12 @@ class TaskAlreadyAnsweredError(RejectedError, ConflictError):
 
 class TaskNotADeadLetterError(RejectedError, ConflictError):
     code = TaskNotADeadLetter.code
+
+
+class TaskEndedError(RejectedError, ConflictError):
+    """The task has ended, and is in no queue."""
+
+    code = TaskEnded.code
 
 
 class SpawnedTaskFailedError(RejectedError, ConflictError):

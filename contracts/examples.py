@@ -63,6 +63,8 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
             "durationMinutes": 30,
         },
         "renewLease": {"tenantId": _TENANT, "durationMinutes": 30},
+        "endLease": {"reason": "The contact asked for a pause"},
+        "deactivateAgent": {"reason": "It repeats itself"},
         "requestSend": {
             "tenantId": _TENANT,
             "agentName": _NAME,
@@ -110,6 +112,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
 PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS | tasks.PATH_IDS
+PATH_IDS |= list_examples.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -258,6 +261,7 @@ RESPONSES: dict[str, Any] = {
     },
     "deregister": {"agentId": _AGENT, "deregistered": True},
     "removeAgent": {"removed": True},
+    "deactivateAgent": _AGENT_RESPONSE | {"status": "inactive", "activeUntil": _NOON},
     "getAgent": _AGENT_RESPONSE | {"leasesHeld": 1},
     "listAgents": [_AGENT_RESPONSE | {"leasesHeld": 1}],
     "acquireLease": _LEASE_RESPONSE,
@@ -265,6 +269,7 @@ RESPONSES: dict[str, Any] = {
     "getLease": _LEASE_RESPONSE,
     "listLeases": [_LEASE_RESPONSE],
     "releaseLease": {"released": True},
+    "endLease": _LEASE_RESPONSE | {"status": "revoked"},
     "requestSend": {
         "id": "0b8f5f0e-3f5b-4c0e-9d7a-5b7e4d1c2a90",
         "tenantId": _TENANT,

@@ -88,7 +88,8 @@ class LeaseExpired(NotificationData):
 class LeaseRevoked(NotificationData):
     """`agentId` held the lease.
 
-    `reason` is `agent_inactive`, or `superseded`: another process of the agent acquired it.
+    `reason` is `agent_inactive`, `agent_deregistered`, `superseded` if another process of the agent
+    acquired it, or `operator`: then `detail` says why an operator ended it.
     """
 
     lease_id: str
@@ -96,6 +97,7 @@ class LeaseRevoked(NotificationData):
     contact_email: str
     agent_id: str
     reason: str
+    detail: str | None = None
     holder: str | None = None
 
 
@@ -137,12 +139,13 @@ class AgentDeregistered(NotificationData):
 
 
 class AgentLapsed(NotificationData):
-    """An agent missed its heartbeat timeout."""
+    """An agent missed its heartbeat timeout, or an operator deactivated it: `detail` says why."""
 
     agent_id: str
     agent_name: str
     last_heartbeat: Time
     active_until: Time
+    detail: str | None = None
 
 
 # -- Consensus ---------------------------------------------------------------

@@ -67,6 +67,9 @@ ContactEmail = Annotated[
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Sequence = Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
 Wait = Annotated[Number, Field(ge=0, le=WAIT_SECONDS_MAX)]
+Reason = Annotated[
+    str, Field(min_length=1, max_length=REASON_LENGTH_MAX, description="Why, for the event log.")
+]
 PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
 QueryTime = Annotated[
     AwareDatetime,
@@ -153,10 +156,22 @@ class AgentRequest(TenantRequest):
     )
 
 
+class ReasonRequest(TenantRequest):
+    """A request of an operator, which says why."""
+
+    reason: Reason
+
+
 class Query(TenantRequest):
     """Base of queries: numbers are parsed from text; all other checks stay strict."""
 
     model_config = ConfigDict(strict=False)
+
+
+class ReasonQuery(Query):
+    """The query of an action of operators without a body."""
+
+    reason: Reason | None = None
 
 
 class PageQuery(Query):
@@ -184,6 +199,12 @@ class SnakeResponse(ResponseModel):
 
 class SnakeRequest(TenantRequest):
     """A request with the field names of Python: ``tenant_id`` is optional."""
+
+    model_config = _SNAKE_CASE
+
+
+class SnakeReasonRequest(ReasonRequest):
+    """A request of an operator, which says why; ``tenant_id`` is optional."""
 
     model_config = _SNAKE_CASE
 

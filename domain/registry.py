@@ -47,6 +47,7 @@ from quorate.domain.sessions.sessions import SESSIONS
 from quorate.domain.sessions.task_claims import CLAIM_COMMANDS
 from quorate.domain.sessions.task_lists import TASK_LISTS
 from quorate.domain.sessions.task_nesting import CancelNestedTasks
+from quorate.domain.sessions.task_operators import TASK_OPERATOR_COMMANDS
 from quorate.domain.sessions.task_spawning import SPAWNING_COMMANDS
 from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.aggregates import Aggregate
@@ -114,6 +115,7 @@ COMMANDS: Mapping[str, type[Any]] = {
         *VALUE_COMMANDS,
         *CLAIM_COMMANDS,
         *SPAWNING_COMMANDS,
+        *TASK_OPERATOR_COMMANDS,
         CancelNestedTasks,
         RecordDue,
     )

@@ -3,6 +3,7 @@
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import Json, dump, renderer
@@ -116,7 +117,7 @@ def _render_vote(result: VoteResult) -> bytes:
 @handles(CANCEL_CONSENSUS)
 async def cancel(service: Service, call: Call) -> Reply:
     body: CancelBody = call.body
-    tenant = call.principal.tenant
+    tenant = tenant_of(call)
     command = CancelConsensus(
         caller=call.principal,
         agent=ref(body),
@@ -131,7 +132,7 @@ async def cancel(service: Service, call: Call) -> Reply:
             render_consensus(request, tenant_id=tenant, approvals=approvals, rejections=rejections)
         )
 
-    return await service.execute(call, command, render)
+    return await service.execute(call, command, render, tenant)
 
 
 @handles(GET_CONSENSUS)

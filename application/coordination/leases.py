@@ -5,11 +5,13 @@ import orjson
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import constant, dump, renderer
 from quorate.contracts.coordination.leases import (
     ACQUIRE_LEASE,
+    END_LEASE,
     GET_LEASE,
     LIST_LEASES,
     RELEASE_LEASE,
@@ -21,6 +23,7 @@ from quorate.contracts.coordination.leases import (
 )
 from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import (
+    EndLease,
     Lease,
     LeaseNotFound,
     ReleaseLease,
@@ -75,6 +78,17 @@ async def renew(service: Service, call: Call) -> Reply:
 async def release(service: Service, call: Call) -> Reply:
     command = ReleaseLease(caller=call.principal, lease_id=call.path["lease_id"])
     return await service.execute(call, command, lambda _: _RELEASED)
+
+
+@handles(END_LEASE)
+async def end(service: Service, call: Call) -> Reply:
+    tenant = tenant_of(call)
+    command = EndLease(lease_id=call.path["lease_id"], detail=call.body.reason)
+
+    def render(lease: Lease) -> bytes:
+        return dump(render_lease(lease, tenant_id=tenant))
+
+    return await service.execute(call, command, render, tenant)
 
 
 @handles(GET_LEASE)

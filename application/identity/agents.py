@@ -1,10 +1,12 @@
 """Register, deregister, list and remove agents, and record heartbeats."""
 
 from quorate.application.execution import Service
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import ARGUMENT, Json, constant, dump, renderer
 from quorate.contracts.identity.agents import (
+    DEACTIVATE_AGENT,
     DEREGISTER,
     GET_AGENT,
     HEARTBEAT,
@@ -23,6 +25,7 @@ from quorate.contracts.identity.agents import (
 from quorate.contracts.problems import Problem
 from quorate.contracts.wire_models import AgentRequest
 from quorate.domain.identity.agent_departures import (
+    DeactivateAgent,
     DeregisterAgent,
     Deregistration,
     RemoveAgent,
@@ -106,6 +109,18 @@ async def deregister(service: Service, call: Call) -> Reply:
         only_if_idle=body.only_if_idle,
     )
     return await service.execute(call, command, lambda result: dump(_render_deregistered(result)))
+
+
+@handles(DEACTIVATE_AGENT)
+async def deactivate(service: Service, call: Call) -> Reply:
+    tenant = tenant_of(call)
+    command = DeactivateAgent(agent_id=call.path["agent_id"], detail=call.body.reason)
+
+    def render(agent: Agent) -> bytes:
+        status: AgentStatus = "deregistered" if agent.status == "deregistered" else "inactive"
+        return dump(render_agent(agent, tenant_id=tenant, status=status))
+
+    return await service.execute(call, command, render, tenant)
 
 
 @handles(REMOVE_AGENT)

@@ -146,11 +146,14 @@ async def revoke(service: Service, call: Call) -> Reply:
     query: RevokeQuery = call.query
     if query.end_agent and row.key.agent_id is not None:
         ending = RevokeKeyAndEndAgent(
-            caller=principal, key_id=row.key.id, agent_id=row.key.agent_id
+            caller=principal,
+            key_id=row.key.id,
+            agent_id=row.key.agent_id,
+            detail=query.reason,
         )
         reply = await service.execute(call, ending, _ENDED.__getitem__, tenant=row.tenant)
     else:
-        command = RevokeKey(caller=principal, key_id=row.key.id)
+        command = RevokeKey(caller=principal, key_id=row.key.id, detail=query.reason)
         reply = await service.execute(call, command, lambda _: _REVOKED, tenant=row.tenant)
     service.key_cache.invalidate()
     return reply

@@ -47,13 +47,15 @@ async def create(service: Service, call: Call) -> Reply:
 @handles(SUSPEND_TENANT)
 async def suspend(service: Service, call: Call) -> Reply:
     tenant_id = call.path["tenant_id"]
-    return await _execute(service, call, SuspendTenant(tenant_id=tenant_id), tenant_id)
+    command = SuspendTenant(tenant_id=tenant_id, detail=call.query.reason)
+    return await _execute(service, call, command, tenant_id)
 
 
 @handles(RESUME_TENANT)
 async def resume(service: Service, call: Call) -> Reply:
     tenant_id = call.path["tenant_id"]
-    return await _execute(service, call, ResumeTenant(tenant_id=tenant_id), tenant_id)
+    command = ResumeTenant(tenant_id=tenant_id, detail=call.query.reason)
+    return await _execute(service, call, command, tenant_id)
 
 
 @handles(SET_TENANT_LIMITS)

@@ -4,17 +4,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from quorate.application.execution import Service
+from quorate.application.named_tenant import tenant_of
 from quorate.application.new_contents import salted
-from quorate.application.operations import Call, Reply
-from quorate.application.rendering import Json, dump
+from quorate.application.operations import Call, Reply, handles
+from quorate.application.rendering import Json, dump, renderer
 from quorate.application.sessions.occurrences import AGENT_TURN, make_occurrence, payload_of
 from quorate.application.sessions.tool_calls import ToolCaller, handles_tool
-from quorate.contracts.sessions.schedules import SCHEDULE, AgentTurn, ScheduleInput
+from quorate.contracts.sessions.schedules import (
+    PAUSE_SCHEDULE,
+    RESUME_SCHEDULE,
+    SCHEDULE,
+    AgentTurn,
+    ScheduleInput,
+    ScheduleStateInfo,
+)
 from quorate.domain.sessions.parameters import MissingParameter
 from quorate.domain.sessions.schedule_commands import (
     CreateSchedule,
     DeleteSchedule,
+    PauseAnySchedule,
     PauseSchedule,
+    ResumeAnySchedule,
     ResumeSchedule,
     RunScheduleNow,
 )
@@ -175,6 +185,32 @@ async def _run_now(service: Service, call: Call, caller: ToolCaller) -> Reply:
     occurrence = make_occurrence(found, message, service.id(), retention)
     command = RunScheduleNow(**_fields(caller, found.id), occurrence=occurrence)
     return await service.execute(call, command, _answer(message))
+
+
+# -- Operators -----------------------------------------------------------------
+
+_render_state = renderer(ScheduleStateInfo, Schedule, status=lambda found: found.status)
+
+
+@handles(PAUSE_SCHEDULE)
+async def pause(service: Service, call: Call) -> Reply:
+    return await _operate(service, call, PauseAnySchedule)
+
+
+@handles(RESUME_SCHEDULE)
+async def resume(service: Service, call: Call) -> Reply:
+    return await _operate(service, call, ResumeAnySchedule)
+
+
+async def _operate(
+    service: Service, call: Call, command: type[PauseAnySchedule | ResumeAnySchedule]
+) -> Reply:
+    return await service.execute(
+        call,
+        command(schedule_id=call.path["schedule_id"], detail=call.body.reason),
+        lambda found: dump(_render_state(found)),
+        tenant_of(call),
+    )
 
 
 _ACTIONS: Mapping[str, Action] = {

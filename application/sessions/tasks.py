@@ -1,4 +1,4 @@
-"""Report on a claimed task, answer its questions, read its files, and retry dead letters."""
+"""Report on a claimed task, answer its questions, read its files; operators move and end tasks."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
@@ -9,6 +9,7 @@ import orjson
 
 from quorate.application.acting_agents import acting_agent_id
 from quorate.application.execution import Service
+from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import dump
@@ -34,6 +35,7 @@ from quorate.contracts.sessions.tasks import (
     ADD_ARTIFACT,
     ANSWER_TASK,
     ARTIFACT_BYTES_MAX,
+    CANCEL_TASK,
     COMPLETE_TASK,
     FAIL_TASK,
     GET_ARTIFACT,
@@ -44,6 +46,7 @@ from quorate.contracts.sessions.tasks import (
     RENEW_TASK,
     REPORT_PROGRESS,
     REQUEST_INPUT,
+    REQUEUE_TASK,
     RESULT_BYTES_MAX,
     RETRY_TASK,
     AnswerBody,
@@ -65,10 +68,12 @@ from quorate.domain.sessions.task_claims import (
     ReportProgress,
     RequestInput,
 )
+from quorate.domain.sessions.task_operators import CancelAnyTask, RequeueTask
 from quorate.domain.sessions.task_spawning import AnswerInput, RetryTask
 from quorate.domain.sessions.task_states import Artifact, Task
 from quorate.domain.sessions.tasks import TEXT_PART, TaskNotFound
 from quorate.domain.shared.contents import Content
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 
 
@@ -250,5 +255,25 @@ async def list_dead_tasks(service: Service, call: Call) -> Reply:
 
 @handles(RETRY_TASK)
 async def retry(service: Service, call: Call) -> Reply:
-    command = RetryTask(caller=call.principal, task_id=call.path["task_id"])
-    return await service.execute(call, command, lambda task: dump(render_state(task)))
+    task_id = call.path["task_id"]
+    command = RetryTask(caller=call.principal, task_id=task_id, detail=call.body.reason)
+    return await _operate(service, call, command)
+
+
+@handles(CANCEL_TASK)
+async def cancel(service: Service, call: Call) -> Reply:
+    command = CancelAnyTask(task_id=call.path["task_id"], detail=call.body.reason)
+    return await _operate(service, call, command)
+
+
+@handles(REQUEUE_TASK)
+async def requeue(service: Service, call: Call) -> Reply:
+    command = RequeueTask(task_id=call.path["task_id"], detail=call.body.reason)
+    return await _operate(service, call, command)
+
+
+async def _operate(service: Service, call: Call, command: Command) -> Reply:
+    """Submit a command of an operator."""
+    return await service.execute(
+        call, command, lambda task: dump(render_state(task)), tenant_of(call)
+    )

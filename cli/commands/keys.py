@@ -42,6 +42,7 @@ operator_option = click.option(
     is_flag=True,
     help="Use the admin key: QUORATE_ADMIN_KEY, or the one in the local credentials.json.",
 )
+reason_option = click.option("--reason", help="Why, for the event log.")
 tenant_option = click.option("--tenant", help="Tenant id; only with the admin key.")
 expires_in_option = click.option(
     "--expires-in",
@@ -305,6 +306,7 @@ Example:
     help="Also deregister the agent of the key, unless it has another key. Without this option, "
     "its leases block and its votes count until its timeout.",
 )
+@reason_option
 @operator_option
 @service_options
 @json_option
@@ -313,6 +315,7 @@ def revoke(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     key: str,
     end_agent: bool,
+    reason: str | None,
     as_operator: bool,
     as_json: bool,
     quiet: bool,
@@ -323,7 +326,7 @@ def revoke(  # noqa: PLR0917 - click passes options as arguments.
     key_id, _ = read_key(key) or (key, "")
     service = resolve_target(sources, as_operator=as_operator)
     with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
-        revoked = api.call(requests.revoke_key(key_id, end_agent=end_agent))
+        revoked = api.call(requests.revoke_key(key_id, end_agent=end_agent, reason=reason))
     if quiet:
         print_line(key_id)
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.commands.agents import print_lines
+from quorate.cli.commands.keys import reason_option
 from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, limit_option, quiet_option, service_options
@@ -121,10 +122,13 @@ Example:
     + EXIT_CODES
 )
 @click.argument("tenant_id")
+@reason_option
 @service_options
 @json_option
 @quiet_option
-def suspend(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
+def suspend(
+    sources: TargetSources, tenant_id: str, reason: str | None, as_json: bool, quiet: bool
+) -> None:
     """Suspend the tenant TENANT_ID: its keys are rejected and its connections end.
 
     Its agents cannot renew their leases meanwhile, so the leases expire. Needs the admin key.
@@ -132,7 +136,7 @@ def suspend(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) 
     from quorate.client import requests
 
     with _open_as_operator(sources) as api:
-        found = api.call(requests.suspend_tenant(tenant_id))
+        found = api.call(requests.suspend_tenant(tenant_id, reason=reason))
     _print(f"Suspended tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 
@@ -145,15 +149,18 @@ Example:
     + EXIT_CODES
 )
 @click.argument("tenant_id")
+@reason_option
 @service_options
 @json_option
 @quiet_option
-def resume(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
+def resume(
+    sources: TargetSources, tenant_id: str, reason: str | None, as_json: bool, quiet: bool
+) -> None:
     """Resume the suspended tenant TENANT_ID. Needs the admin key."""
     from quorate.client import requests
 
     with _open_as_operator(sources) as api:
-        found = api.call(requests.resume_tenant(tenant_id))
+        found = api.call(requests.resume_tenant(tenant_id, reason=reason))
     _print(f"Resumed tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 

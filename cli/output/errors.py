@@ -87,6 +87,7 @@ ADVICE: Mapping[str, str] = {
     "rate_limit_exceeded": "`quorate mail account` shows the limits; an operator can raise them "
     "with `quorate mail tier`",
     "delivery_not_found": "list them with `quorate mail dead-letters list`",
+    "task_ended": "hand it over again, or retry it if it is a dead letter",
     "not_a_dead_letter": "only a dead letter is retried or dropped",
     "tenant_suspended": "ask the operator to resume the tenant",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",

@@ -66,16 +66,20 @@ def _holder(details: Details) -> tuple[str, str]:
     return str(details["holderName"]), time_of_day(details["expiresAt"])
 
 
+def _in_words(details: Details) -> str:
+    return f": {details['detail']}" if details.get("detail") else ""
+
+
 def _tenant_created(details: Details, _names: Names) -> str:
     return f"tenant {details['tenantId']} created"
 
 
 def _tenant_suspended(details: Details, _names: Names) -> str:
-    return f"tenant {details['tenantId']} suspended"
+    return f"tenant {details['tenantId']} suspended{_in_words(details)}"
 
 
 def _tenant_resumed(details: Details, _names: Names) -> str:
-    return f"tenant {details['tenantId']} resumed"
+    return f"tenant {details['tenantId']} resumed{_in_words(details)}"
 
 
 def _tenant_limits_set(details: Details, _names: Names) -> str:
@@ -101,7 +105,7 @@ def _key_expiry_set(details: Details, _names: Names) -> str:
 
 
 def _key_revoked(details: Details, _names: Names) -> str:
-    return f"key revoked ({details['keyId']})"
+    return f"key revoked ({details['keyId']}){_in_words(details)}"
 
 
 def _registered(details: Details, _names: Names) -> str:
@@ -117,6 +121,8 @@ def _heartbeat(details: Details, names: Names) -> str:
 
 def _timed_out(details: Details, _names: Names) -> str:
     last = time_of_day(details["lastHeartbeat"])
+    if details.get("detail"):
+        return f"{details['agentName']} was deactivated: {details['detail']}"
     return f"{details['agentName']} timed out: last heartbeat {last}"
 
 
@@ -157,6 +163,8 @@ def _revoked(details: Details, names: Names) -> str:
         reason = "its heartbeat timed out"
     elif reason == "agent_deregistered":
         reason = "it deregistered"
+    elif details.get("detail"):
+        reason = f"an operator ended it: {details['detail']}"
     return f"{names.of(details['agentId'])} lost {_contact(details)}: {reason}"
 
 

@@ -22,6 +22,11 @@ def _because(details: Details) -> str:
     return "" if known else f": {str(reason).replace('_', ' ')}"
 
 
+def _in_words(details: Details) -> str:
+    """Return the text of a worker or an operator."""
+    return f" ({quote(details['detail'])})" if details.get("detail") else ""
+
+
 # -- Presets ---------------------------------------------------------------------
 
 
@@ -70,9 +75,8 @@ def _claim_renewed(details: Details, names: Names) -> str:
 
 
 def _claim_ended(details: Details, names: Names) -> str:
-    text = f" ({quote(details['detail'])})" if details.get("detail") else ""
     claim = f"claim of {_worker(details, names)} to {_task(details)}"
-    return f"{claim} ended{_because(details)}{text}"
+    return f"{claim} ended{_because(details)}{_in_words(details)}"
 
 
 def _progressed(details: Details, names: Names) -> str:
@@ -105,11 +109,12 @@ def _failed(details: Details, _names: Names) -> str:
 
 
 def _canceled(details: Details, _names: Names) -> str:
-    return f"{_task(details)} was cancelled"
+    return f"{_task(details)} was cancelled{_in_words(details)}"
 
 
 def _retried(details: Details, _names: Names) -> str:
-    return f"{_task(details)} is tried again until {_time(details['timesOutAt'])}"
+    until = _time(details["timesOutAt"])
+    return f"{_task(details)} is tried again until {until}{_in_words(details)}"
 
 
 def _content_erased(details: Details, _names: Names) -> str:
@@ -199,11 +204,11 @@ def _skipped(details: Details, _names: Names) -> str:
 
 
 def _paused(details: Details, _names: Names) -> str:
-    return f"{_schedule(details)} paused{_because(details)}"
+    return f"{_schedule(details)} paused{_because(details)}{_in_words(details)}"
 
 
 def _resumed(details: Details, _names: Names) -> str:
-    return f"{_schedule(details)} resumed{_next(details)}"
+    return f"{_schedule(details)} resumed{_next(details)}{_in_words(details)}"
 
 
 def _schedule_deleted(details: Details, _names: Names) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.roles import CAN_ACT, CAN_OPERATE, CAN_READ
 from quorate.contracts.wire_models import (
     AgentId,
     AgentRequest,
@@ -13,6 +13,7 @@ from quorate.contracts.wire_models import (
     Number,
     PageQuery,
     Query,
+    ReasonRequest,
     ResponseModel,
     TenantRequest,
     Time,
@@ -170,6 +171,21 @@ RENEW_LEASE = Operation(
     hot=True,
     urgent=True,
 )
+END_LEASE = Operation(
+    method="POST",
+    path=LEASE + "/{lease_id}/end",
+    name="endLease",
+    summary="End a lease of any agent",
+    description="Its status becomes `revoked`; the holder and the agents that wait for the contact "
+    "are notified. A lease that has ended stays as it is.",
+    roles=CAN_OPERATE,
+    body=ReasonRequest,
+    query=Query,
+    response=LeaseInfo,
+    errors=(LeaseNotFound,),
+    command=True,
+    unmetered=True,
+)
 GET_LEASE = Operation(
     method="GET",
     path=LEASE + "/{lease_id}",
@@ -191,4 +207,7 @@ LIST_LEASES = Operation(
     response=list[LeaseInfo],
     errors=(AddressUnusable,),
 )
-OPERATIONS = (ACQUIRE_LEASE, RELEASE_LEASE, RENEW_LEASE, GET_LEASE, LIST_LEASES)
+OPERATIONS = (
+    *(ACQUIRE_LEASE, RELEASE_LEASE, RENEW_LEASE, END_LEASE),
+    *(GET_LEASE, LIST_LEASES),
+)

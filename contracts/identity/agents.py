@@ -5,13 +5,14 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_READ, CAN_REMOVE_AGENTS
+from quorate.contracts.roles import CAN_ACT, CAN_OPERATE, CAN_READ, CAN_REMOVE_AGENTS
 from quorate.contracts.wire_models import (
     ROLE_LENGTH_MAX,
     AgentName,
     AgentRequest,
     PageQuery,
     Query,
+    ReasonRequest,
     ResponseModel,
     TenantRequest,
     Time,
@@ -140,6 +141,23 @@ DEREGISTER = Operation(
     command=True,
     unmetered=True,
 )
+DEACTIVATE_AGENT = Operation(
+    method="POST",
+    path="/v1/agent/agents/{agent_id}/deactivate",
+    name="deactivateAgent",
+    summary="Mark an agent inactive",
+    description=(
+        "Its leases and claims end as after a missed heartbeat. Its next heartbeat or registration "
+        "makes it active again. An agent that is not active stays as it is."
+    ),
+    roles=CAN_OPERATE,
+    body=ReasonRequest,
+    query=Query,
+    response=AgentInfo,
+    errors=(AgentNotFound,),
+    command=True,
+    unmetered=True,
+)
 LIST_AGENTS = Operation(
     method="GET",
     path="/v1/agent/agents",
@@ -179,4 +197,7 @@ REMOVE_AGENT = Operation(
     command=True,
     unmetered=True,
 )
-OPERATIONS = (REGISTER, HEARTBEAT, DEREGISTER, LIST_AGENTS, GET_AGENT, REMOVE_AGENT)
+OPERATIONS = (
+    *(REGISTER, HEARTBEAT, DEREGISTER, DEACTIVATE_AGENT),
+    *(LIST_AGENTS, GET_AGENT, REMOVE_AGENT),
+)

@@ -10,6 +10,7 @@ from quorate.contracts.wire_models import (
     AgentName,
     PageQuery,
     Query,
+    ReasonQuery,
     ResponseModel,
     TenantRequest,
     Time,
@@ -71,7 +72,7 @@ class IssuedKeyInfo(KeyInfo):
     key: str | None = Field(repr=False)
 
 
-class RevokeQuery(Query):
+class RevokeQuery(ReasonQuery):
     end_agent: bool = Field(
         default=False,
         description=(

@@ -10,6 +10,7 @@ from quorate.contracts.roles import ADMIN_ONLY
 from quorate.contracts.wire_models import (
     PageQuery,
     Query,
+    ReasonQuery,
     ResponseModel,
     TenantId,
     TenantRequest,
@@ -109,7 +110,7 @@ SUSPEND_TENANT = Operation(
         "Leases and agents end by their own deadlines."
     ),
     roles=ADMIN_ONLY,
-    query=Query,
+    query=ReasonQuery,
     response=TenantInfo,
     errors=(TenantNotFound,),
     command=True,
@@ -121,7 +122,7 @@ RESUME_TENANT = Operation(
     summary="Resume a suspended tenant",
     description="Its keys are valid again.",
     roles=ADMIN_ONLY,
-    query=Query,
+    query=ReasonQuery,
     response=TenantInfo,
     errors=(TenantNotFound,),
     command=True,

@@ -15,9 +15,12 @@ _PAYLOAD: Final = {
     "tool_choice": {"type": "any"},
 }
 
+PATH_IDS = {"schedule_id": _SCHEDULE, "scheduleId": _SCHEDULE}
 BODIES: dict[str, dict[str, Any]] = {
     "taskList": {"action": "create", "subject": "Write the report", "list_id": "weekly"},
     "schedule": {"action": "create", "schedule": _WEEKDAYS, "payload": _PAYLOAD},
+    "pauseSchedule": {"reason": "Too many reports"},
+    "resumeSchedule": {"reason": "Fixed"},
 }
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "unknown_task_list_action": {"action": "assign"},
@@ -66,7 +69,16 @@ NOTIFICATIONS: dict[str, dict[str, Any]] = {
         "task_id": None,
     },
 }
+_SCHEDULE_STATE: dict[str, Any] = {
+    "id": _SCHEDULE,
+    "agent_id": "agent_a1b2c3d4e5f6",
+    "status": "active",
+    "paused_reason": None,
+    "next_at": "2026-03-02T08:00:00.000Z",
+}
 RESPONSES: dict[str, Any] = {
+    "pauseSchedule": _SCHEDULE_STATE | {"status": "paused", "paused_reason": "operator"},
+    "resumeSchedule": _SCHEDULE_STATE,
     "taskList": {
         "ok": True,
         "task": {

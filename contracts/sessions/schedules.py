@@ -1,11 +1,23 @@
-"""The tool `schedule`: turns of agents that occur at times, in one tool with an `action`."""
+"""The tool `schedule`: turns of agents that occur at times, in one tool with an `action`.
+
+Operators pause and resume the schedules of all agents.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from quorate.contracts.operations import Operation
+from quorate.contracts.roles import CAN_OPERATE
 from quorate.contracts.sessions.tool_inputs import SessionKey, ToolInput, tool
-from quorate.contracts.wire_models import PageLength, SnakeRequest, SnakeResponse, Time
+from quorate.contracts.wire_models import (
+    PageLength,
+    SnakeQuery,
+    SnakeReasonRequest,
+    SnakeRequest,
+    SnakeResponse,
+    Time,
+)
 from quorate.domain.identity.principals import PRESET_NAME
 from quorate.domain.sessions.parameters import MissingParameter
 from quorate.domain.sessions.policies import SessionAccessDenied, SessionSendDenied
@@ -27,6 +39,7 @@ from quorate.domain.sessions.tool_controls import InvalidActiveTools, InvalidToo
 from quorate.domain.shared.quotas import QuotaExceeded
 
 SCHEDULES_LISTED_MAX = 100
+SCHEDULE_PATH = "/v1/schedules/{schedule_id}"
 
 
 class AgentTurn(SnakeRequest):
@@ -70,7 +83,7 @@ class ScheduleInput(ToolInput):
 
 
 class ScheduleInfo(SnakeResponse):
-    """A schedule. A `paused` one has the reason: `requested`, or the code of a problem."""
+    """A schedule. A `paused` one says why: `requested`, `operator`, or the code of a problem."""
 
     id: str
     name: str | None
@@ -86,6 +99,16 @@ class ScheduleInfo(SnakeResponse):
     last_at: Time | None
     fired_count: int
     created_at: Time
+
+
+class ScheduleStateInfo(SnakeResponse):
+    """The state of a schedule, without its message."""
+
+    id: str
+    agent_id: str
+    status: ScheduleStatus
+    paused_reason: str | None
+    next_at: Time | None
 
 
 class ScheduleResult(SnakeResponse):
@@ -113,4 +136,33 @@ SCHEDULE = tool(
         *(SessionBodyTooLarge, QuotaExceeded),
     ),
 )
-OPERATIONS = (SCHEDULE,)
+PAUSE_SCHEDULE = Operation(
+    method="POST",
+    path=SCHEDULE_PATH + "/pause",
+    name="pauseSchedule",
+    summary="Pause a schedule of any agent",
+    description="It does not occur until it is resumed, by an operator or by its agent. A schedule "
+    "that is not active stays as it is.",
+    roles=CAN_OPERATE,
+    body=SnakeReasonRequest,
+    query=SnakeQuery,
+    response=ScheduleStateInfo,
+    errors=(ScheduleNotFound,),
+    command=True,
+    unmetered=True,
+)
+RESUME_SCHEDULE = Operation(
+    method="POST",
+    path=SCHEDULE_PATH + "/resume",
+    name="resumeSchedule",
+    summary="Resume a paused schedule of any agent",
+    description="It continues with the next occurrence from now on. A schedule that is not paused "
+    "stays as it is.",
+    roles=CAN_OPERATE,
+    body=SnakeReasonRequest,
+    query=SnakeQuery,
+    response=ScheduleStateInfo,
+    errors=(ScheduleNotFound,),
+    command=True,
+)
+OPERATIONS = (SCHEDULE, PAUSE_SCHEDULE, RESUME_SCHEDULE)

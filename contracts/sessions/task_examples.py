@@ -31,7 +31,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "failTask": {"fence": 41, "error": "The disk is full", "outcome": "retry"},
     "releaseTask": {"fence": 41},
     "answerTask": {"input_id": "input_019ca9b25d007c7f90b5a0c5d1e8f00a", "text": "main"},
-    "retryTask": {},
+    "retryTask": {"reason": "The disk has space again"},
+    "cancelTask": {"reason": "Out of date"},
+    "requeueTask": {"reason": "The worker hangs"},
 }
 QUERIES: dict[str, dict[str, Any]] = {"getTask": {"wait": 20, "after": 2}}
 PATH_IDS = {"taskId": _TASK, "artifactId": _ARTIFACT}
@@ -44,6 +46,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "task_nesting_too_deep": {"depthMax": 3},
     "task_timeout_invalid": {"secondsMax": 604_800},
     "task_not_a_dead_letter": {"taskState": "completed"},
+    "task_ended": {"taskState": "completed"},
     "spawned_task_failed": {
         "taskId": _TASK,
         "cause": "sub-agent timed out after 300s",
@@ -148,6 +151,8 @@ RESPONSES: dict[str, Any] = {
     },
     "listDeadTasks": [_INFO | {"status": "failed", "state": "failed", "worker_id": None}],
     "retryTask": _ENDED | {"state": "submitted"},
+    "cancelTask": _ENDED | {"state": "canceled"},
+    "requeueTask": _ENDED | {"state": "submitted"},
 }
 NOTIFICATIONS: dict[str, dict[str, Any]] = {
     "task_offered": {"task_id": _TASK, "preset": _PRESET},

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_AUDIT, CAN_READ, CAN_REMOVE_AGENTS
+from quorate.contracts.roles import CAN_ACT, CAN_AUDIT, CAN_OPERATE, CAN_READ
 from quorate.contracts.sessions.task_models import (
     ArtifactBody,
     ClaimInfo,
@@ -14,10 +14,12 @@ from quorate.contracts.sessions.task_models import (
 )
 from quorate.contracts.wire_models import (
     PageQuery,
+    Reason,
     Sequence,
     SnakeAgentQuery,
     SnakeAgentRequest,
     SnakeQuery,
+    SnakeReasonRequest,
     SnakeRequest,
     Wait,
 )
@@ -34,6 +36,7 @@ from quorate.domain.sessions.task_claims import (
     TooManyContents,
 )
 from quorate.domain.sessions.task_events import UNNAMED, InputKind
+from quorate.domain.sessions.task_operators import TaskEnded
 from quorate.domain.sessions.task_spawning import (
     TaskAlreadyAnswered,
     TaskInputNotFound,
@@ -129,6 +132,10 @@ class FailBody(HeldBody):
         description="`rejected`: the worker does not do such work. `retry`: another attempt may "
         "succeed.",
     )
+
+
+class RetryBody(SnakeRequest):
+    reason: Reason | None = None
 
 
 class TaskQuery(SnakeAgentQuery):
@@ -282,12 +289,41 @@ RETRY_TASK = Operation(
     name="retryTask",
     summary="Offer a dead letter again",
     description="It has all its attempts and all its time again.",
-    roles=CAN_REMOVE_AGENTS,
-    body=SnakeRequest,
+    roles=CAN_OPERATE,
+    body=RetryBody,
     body_optional=True,
     query=SnakeQuery,
     response=TaskStateInfo,
     errors=(TaskNotFound, TaskNotADeadLetter),
+    command=True,
+)
+CANCEL_TASK = Operation(
+    method="POST",
+    path=TASK + "/cancel",
+    name="cancelTask",
+    summary="Cancel a task of any agent",
+    description="The agent that submitted it and its worker are notified, and tasks nested in it "
+    "end with it. A task that has ended stays as it is.",
+    roles=CAN_OPERATE,
+    body=SnakeReasonRequest,
+    query=SnakeQuery,
+    response=TaskStateInfo,
+    errors=(TaskNotFound,),
+    command=True,
+    unmetered=True,
+)
+REQUEUE_TASK = Operation(
+    method="POST",
+    path=TASK + "/requeue",
+    name="requeueTask",
+    summary="Take a task from its worker and offer it again",
+    description="The worker loses its claim and is notified; the attempt does not count. A task "
+    "that no worker has stays as it is.",
+    roles=CAN_OPERATE,
+    body=SnakeReasonRequest,
+    query=SnakeQuery,
+    response=TaskStateInfo,
+    errors=(TaskNotFound, TaskEnded),
     command=True,
 )
 OPERATIONS = (
@@ -304,4 +340,6 @@ OPERATIONS = (
     GET_ARTIFACT,
     LIST_DEAD_TASKS,
     RETRY_TASK,
+    CANCEL_TASK,
+    REQUEUE_TASK,
 )

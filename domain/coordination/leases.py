@@ -2,7 +2,7 @@
 
 * A holder is an agent, and the instance of it that its requests name (``holder``), if any.
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
-  release, or when its holder times out or deregisters.
+  release, when its holder times out or deregisters, or when an operator ends it.
 * Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
   Fences strictly increase, also across release and expiry, so they identify a stale holder.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
@@ -38,6 +38,7 @@ HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 # Why a lease was revoked.
+BY_OPERATOR = "operator"  # An operator ended it; ``detail`` says why.
 SUPERSEDED = "superseded"  # Another process of the agent acquired the contact.
 REVOKED_BY = {AgentLapsed: "agent_inactive", AgentDeregistered: "agent_deregistered"}
 
@@ -91,6 +92,7 @@ class LeaseExpired(_LeaseEnded):
 class LeaseRevoked(_LeaseEnded):
     contact_email: str
     reason: str
+    detail: str | None = None
 
 
 @record
@@ -213,6 +215,22 @@ class ReleaseLease(LeaseCommand):
         return [LeaseReleased(**_ending(lease))]
 
 
+@record
+class EndLease(LeaseCommand):
+    """Revoke a lease as an operator. A lease that has ended stays as it is."""
+
+    lease_id: str
+    detail: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[LeaseRevoked]:
+        lease = state[LEASES].get(self.lease_id)
+        if lease is None:
+            raise LeaseNotFound
+        if lease.status != "active":
+            return []
+        return [lease_revoked(lease, BY_OPERATOR, self.detail)]
+
+
 def live_lease(state: TenantState, contact_key: str) -> Lease | None:
     """Return the lease that is recorded as active on a contact."""
     return state[LEASES].find("live_contact", contact_key)
@@ -247,8 +265,8 @@ def lease_expired(lease: Lease) -> Sequence[LeaseExpired]:
     return [LeaseExpired(**_ending(lease), expires_at=lease.expires_at)]
 
 
-def lease_revoked(lease: Lease, reason: str) -> LeaseRevoked:
-    return LeaseRevoked(**_ending(lease), reason=reason)
+def lease_revoked(lease: Lease, reason: str, detail: str | None = None) -> LeaseRevoked:
+    return LeaseRevoked(**_ending(lease), reason=reason, detail=detail)
 
 
 def revoke_leases_of(
@@ -317,7 +335,7 @@ LEASES: Aggregate[Lease] = Aggregate(
     name="lease",
     events=get_args(Event),
     stream=lambda event: f"lease-{event.contact_key}",
-    commands=(ReleaseLease,),
+    commands=(ReleaseLease, EndLease),
     id_of=attrgetter("lease_id"),
     evolve=evolve,
     phase_of=attrgetter("status"),

@@ -1,5 +1,7 @@
-"""How an agent leaves: it deregisters, and later its name can be removed.
+"""How an agent leaves: it deregisters, or is deactivated; later its name can be removed.
 
+* A deactivated agent is inactive like one whose heartbeats stopped: its leases and claims end, and
+  its next heartbeat or registration makes it active again.
 * A deregistered agent keeps its id, its settings and its keys. It can register again.
 * Only the name of an agent without a registration in force and without keys can be removed. Its
   settings go with it. The log keeps all events; a later registration of the name is a new agent.
@@ -15,6 +17,7 @@ from quorate.domain.identity.agents import (
     HELD_LEASES,
     Agent,
     AgentDeregistered,
+    AgentLapsed,
     AgentNotFound,
     AgentRef,
     check_name,
@@ -104,6 +107,36 @@ class DeregisterAgent:
 
 
 @record
+class DeactivateAgent:
+    """Make an agent inactive as an operator. One that is not active stays as it is."""
+
+    agent_id: str
+    detail: str
+
+    def reads(self) -> Reads:
+        return (*AGENTS.by("id", self.agent_id), (f"{HELD_LEASES}.id", self.agent_id))
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[AgentLapsed]:
+        agent = state[AGENTS].get(self.agent_id)
+        if agent is None or agent.status in {"reserved", "removed"}:
+            raise AgentNotFound
+        if agent.status != "active":
+            return []
+        return [
+            AgentLapsed(
+                agent_id=agent.id,
+                agent_name=agent.name,
+                last_heartbeat=agent.last_heartbeat,
+                active_until=min(agent.active_until, context.now),
+                detail=self.detail,
+            )
+        ]
+
+    def result(self, state: TenantState, _events: Sequence[AgentLapsed]) -> Agent:
+        return state[AGENTS][self.agent_id]
+
+
+@record
 class RemoveAgent:
     """Remove the name of an agent that is not active."""
 
@@ -175,7 +208,7 @@ AGENT_DEPARTURES: Aggregate[None] = Aggregate(
     name="departure",
     events=(AgentRemoved,),
     stream=lambda event: f"agent-{event.agent_id.removeprefix('agent_')}",
-    commands=(DeregisterAgent, RemoveAgent, ForgetAgent),
+    commands=(DeregisterAgent, DeactivateAgent, RemoveAgent, ForgetAgent),
     effects=(
         Effect(
             event=AgentRemoved,

@@ -5,7 +5,7 @@
 * Active at t: ``t <= active_until``, the last heartbeat plus the window. The event of a heartbeat
   contains that instant, so activity is a fact of the log and not of the current configuration.
 * Only registration and heartbeats renew, and neither shortens: the ``active_until`` that an agent
-  was given stays true. The window is that of the registration, on every replica.
+  was given stays true, unless an operator deactivates it. The window is that of its registration.
 * A timeout is recorded (``AgentLapsed``), and in the same transaction every lease of the agent
   ends. A later heartbeat makes the agent active again; its leases stay lost.
 * An agent can leave (``AgentDeregistered``): its leases end in the same transaction, and it counts
@@ -87,6 +87,7 @@ class AgentLapsed:
     agent_name: str
     last_heartbeat: Timestamp
     active_until: Timestamp
+    detail: str | None = None  # Why an operator deactivated it; None for a timeout.
 
 
 @record
@@ -373,7 +374,7 @@ def evolve(state: Agent | None, event: Event, at: Timestamp) -> Agent:
             return changed(state, status="deregistered", active_until=event.active_until)
         case AgentLapsed():
             assert state is not None
-            return changed(state, status="lapsed")
+            return changed(state, status="lapsed", active_until=event.active_until)
         case _:
             assert_never(event)
 

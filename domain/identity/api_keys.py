@@ -73,6 +73,7 @@ class KeyExpirySet:
 @record
 class KeyRevoked:
     key_id: str
+    detail: str | None = None  # Why, if the caller said it.
 
 
 Event: TypeAlias = KeyIssued | KeyExpirySet | KeyRevoked
@@ -233,6 +234,7 @@ class RotateKey:
 class RevokeKey:
     caller: Principal
     key_id: str
+    detail: str | None = None
 
     def reads(self) -> Reads:
         return API_KEYS.by("id", self.key_id)
@@ -243,7 +245,9 @@ class RevokeKey:
             raise KeyNotFound
         if key.role not in ISSUED_BY[self.caller.role]:
             raise RoleForbidden(self.caller.role)
-        return [] if key.revoked_at is not None else [KeyRevoked(key_id=key.id)]
+        if key.revoked_at is not None:
+            return []
+        return [KeyRevoked(key_id=key.id, detail=self.detail)]
 
     def result(self, state: TenantState, _events: Sequence[Event]) -> Key:
         return state[API_KEYS][self.key_id]
@@ -256,6 +260,7 @@ class RevokeKeyAndEndAgent:
     caller: Principal
     key_id: str
     agent_id: str  # The agent of the key; it is read together with the key.
+    detail: str | None = None
 
     def reads(self) -> Reads:
         agent = AGENTS.by("id", self.agent_id)
@@ -265,7 +270,7 @@ class RevokeKeyAndEndAgent:
     def decide(
         self, state: TenantState, context: DecisionContext
     ) -> Sequence[Event | AgentDeregistered]:
-        revoke = RevokeKey(caller=self.caller, key_id=self.key_id)
+        revoke = RevokeKey(caller=self.caller, key_id=self.key_id, detail=self.detail)
         revoked = revoke.decide(state, context)
         agent = state[AGENTS].get(self.agent_id)
         if agent is None or has_key(state, agent.id, context.now, other_than=self.key_id):

@@ -49,11 +49,13 @@ class TenantCreated:
 @record
 class TenantSuspended:
     tenant_id: str
+    detail: str | None = None  # Why, if the operator said it.
 
 
 @record
 class TenantResumed:
     tenant_id: str
+    detail: str | None = None
 
 
 @record
@@ -143,19 +145,25 @@ class _TenantCommand:
 @record
 class SuspendTenant(_TenantCommand):
     tenant_id: str
+    detail: str | None = None
 
     def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
         tenant = self._tenant(state)
-        return [TenantSuspended(tenant_id=tenant.id)] if tenant.suspended_at is None else []
+        if tenant.suspended_at is not None:
+            return []
+        return [TenantSuspended(tenant_id=tenant.id, detail=self.detail)]
 
 
 @record
 class ResumeTenant(_TenantCommand):
     tenant_id: str
+    detail: str | None = None
 
     def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
         tenant = self._tenant(state)
-        return [] if tenant.suspended_at is None else [TenantResumed(tenant_id=tenant.id)]
+        if tenant.suspended_at is None:
+            return []
+        return [TenantResumed(tenant_id=tenant.id, detail=self.detail)]
 
 
 @record

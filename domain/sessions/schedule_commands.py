@@ -1,4 +1,7 @@
-"""The commands of ``schedule``: create, pause, resume, delete schedules, and run one now."""
+"""The commands of ``schedule``: create, pause, resume, delete schedules, and run one now.
+
+An operator pauses and resumes any schedule, with the reason. Its creator may resume it as well.
+"""
 
 from collections.abc import Sequence
 
@@ -35,7 +38,7 @@ from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 
-REQUESTED = "requested"
+REQUESTED, BY_OPERATOR = "requested", "operator"
 
 
 @record
@@ -163,16 +166,7 @@ class ResumeSchedule(_ScheduleCommand):
     schedule_id: str
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
-        schedule = self._own(state)
-        if schedule.status != "paused":
-            return []
-        return [
-            ScheduleResumed(
-                schedule_id=schedule.id,
-                agent_id=schedule.agent_id,
-                next_at=schedule.next_after(context.now),
-            )
-        ]
+        return resumed(self._own(state), context)
 
 
 @record
@@ -213,6 +207,65 @@ class RunScheduleNow(_ScheduleCommand):
         )
 
 
+# -- Operators -----------------------------------------------------------------
+
+
+class _AnySchedule:
+    """A command of an operator on a schedule of any agent."""
+
+    __slots__ = ()
+    schedule_id: str
+
+    def reads(self) -> Reads:
+        return SCHEDULES.by("id", self.schedule_id)
+
+    def _schedule(self, state: TenantState) -> Schedule:
+        schedule = state[SCHEDULES].get(self.schedule_id)
+        if schedule is None or schedule.is_deleted:
+            raise ScheduleNotFound(self.schedule_id)
+        return schedule
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Schedule:
+        return state[SCHEDULES][self.schedule_id]
+
+
+@record
+class PauseAnySchedule(_AnySchedule):
+    schedule_id: str
+    detail: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        schedule = self._schedule(state)
+        if schedule.status != "active":
+            return []
+        return [paused(schedule, BY_OPERATOR, self.detail)]
+
+
+@record
+class ResumeAnySchedule(_AnySchedule):
+    schedule_id: str
+    detail: str
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        return resumed(self._schedule(state), context, self.detail)
+
+
+def resumed(
+    schedule: Schedule, context: DecisionContext, detail: str | None = None
+) -> Sequence[ScheduleResumed]:
+    """Return nothing for a schedule that is not paused."""
+    if schedule.status != "paused":
+        return []
+    return [
+        ScheduleResumed(
+            schedule_id=schedule.id,
+            agent_id=schedule.agent_id,
+            next_at=schedule.next_after(context.now),
+            detail=detail,
+        )
+    ]
+
+
 SCHEDULE_COMMANDS = (
     CreateSchedule,
     FireSchedule,
@@ -221,4 +274,6 @@ SCHEDULE_COMMANDS = (
     ResumeSchedule,
     DeleteSchedule,
     RunScheduleNow,
+    PauseAnySchedule,
+    ResumeAnySchedule,
 )

@@ -227,5 +227,7 @@ class SettleSchedule:
         return bool(events)
 
 
-def paused(schedule: Schedule, reason: str) -> SchedulePaused:
-    return SchedulePaused(schedule_id=schedule.id, agent_id=schedule.agent_id, reason=reason)
+def paused(schedule: Schedule, reason: str, detail: str | None = None) -> SchedulePaused:
+    return SchedulePaused(
+        schedule_id=schedule.id, agent_id=schedule.agent_id, reason=reason, detail=detail
+    )

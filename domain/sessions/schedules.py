@@ -84,11 +84,15 @@ class ScheduleSkipped:
 
 @record
 class SchedulePaused:
-    """``reason`` is ``requested``, or the code of the error that stopped it."""
+    """``reason`` is ``requested``, ``operator``, or the code of the error that stopped it.
+
+    ``detail`` is why an operator paused it.
+    """
 
     schedule_id: str
     agent_id: str
     reason: str
+    detail: str | None = None
 
 
 @record
@@ -96,6 +100,7 @@ class ScheduleResumed:
     schedule_id: str
     agent_id: str
     next_at: Timestamp | None = None
+    detail: str | None = None  # Why, if an operator resumed it.
 
 
 @record

@@ -17,7 +17,7 @@ UNNAMED = "-"  # Stands for the preset of tasks that name none.
 InputKind: TypeAlias = Literal["input", "auth"]
 FailureReason: TypeAlias = Literal["failed", "rejected", "timed_out", "dead_letter"]
 ClaimEnd: TypeAlias = Literal[
-    "expired", "released", "failed", "agent_inactive", "agent_deregistered"
+    "expired", "released", "failed", "agent_inactive", "agent_deregistered", "operator"
 ]
 ENDED_BY: Mapping[type[Any], ClaimEnd] = {
     AgentLapsed: "agent_inactive",
@@ -76,7 +76,10 @@ class TaskClaimRenewed(_OfClaim):
 
 @record
 class TaskClaimEnded(_OfClaim):
-    """The worker lost the claim or gave it back. Without ``retry_at`` another event says more."""
+    """The worker lost the claim or gave it back. Without ``retry_at`` another event says more.
+
+    ``attempts`` are those that count: one that an operator ended does not.
+    """
 
     reason: ClaimEnd
     attempts: int
@@ -140,13 +143,17 @@ class TaskFailed:
 
 @record
 class TaskCanceled:
-    """``parent_id`` is the task with whose end this one was canceled; None for a request."""
+    """``parent_id`` is the task with whose end this one was canceled; None for a request.
+
+    ``detail`` is why an operator canceled it; None for a request of its spawner.
+    """
 
     task_id: str
     spawner_id: str
     worker_id: str | None = None
     fence: int | None = None
     parent_id: str | None = None
+    detail: str | None = None
 
 
 @record
@@ -155,6 +162,7 @@ class TaskRetried:
 
     task_id: str
     times_out_at: Timestamp
+    detail: str | None = None  # Why, if the operator said it.
 
 
 @record

@@ -52,6 +52,16 @@ def _asked(data: Data) -> Sequence[Notification]:
     return [_to(data["spawnerId"], _INPUT, question)]
 
 
+def _stop(data: Data, reason: str) -> Notification:
+    stop = {"task_id": data["taskId"], "fence": data["fence"], "reason": reason}
+    return _to(data["workerId"], _CANCELLED, stop)
+
+
+def _claim_ended(data: Data) -> Sequence[Notification]:
+    """Notify a worker from which an operator took the task; other ends are its own, or of it."""
+    return [_stop(data, "requeued")] if data["reason"] == "operator" else []
+
+
 def _finished(state: str) -> Rule:
     """Notify the spawner; and the worker that has the task, if it ends without its doing."""
 
@@ -62,18 +72,13 @@ def _finished(state: str) -> Rule:
             "task_id": data["taskId"],
             "state": exact,
             "reason": reason,
-            "error": data.get("error"),
+            "error": data.get("error") or data.get("detail"),
         }
         found = [_to(data["spawnerId"], _FINISHED, ended)]
         worker_id = data.get("workerId")
         is_by_worker = state == "completed" or reason in {"failed", "rejected"}
         if worker_id is not None and not is_by_worker:
-            stop = {
-                "task_id": data["taskId"],
-                "fence": data["fence"],
-                "reason": reason or "cancelled",
-            }
-            found.append(_to(worker_id, _CANCELLED, stop))
+            found.append(_stop(data, reason or "cancelled"))
         return found
 
     return Rule(names=(_FINISHED, _CANCELLED), notify=notify)
@@ -82,6 +87,7 @@ def _finished(state: str) -> Rule:
 RULES: Rules = {
     "TaskSubmitted": Rule(names=(_OFFERED,), notify=_offered),
     "TaskOffered": Rule(names=(_OFFERED,), notify=_offered),
+    "TaskClaimEnded": Rule(names=(_CANCELLED,), notify=_claim_ended),
     "TaskProgressed": Rule(names=(_PROGRESS,), notify=_progressed, to="spawnerId"),
     "TaskInputRequested": Rule(names=(_INPUT,), notify=_asked, to="spawnerId"),
     "TaskCompleted": _finished("completed"),

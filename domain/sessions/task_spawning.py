@@ -146,6 +146,7 @@ class RetryTask:
 
     caller: Principal
     task_id: str
+    detail: str | None = None
 
     def reads(self) -> Reads:
         return TASKS.by("id", self.task_id)
@@ -157,7 +158,8 @@ class RetryTask:
         if not task.is_dead_letter:
             raise TaskNotADeadLetter(task.state)
         until = Timestamp(context.now + task.timeout_seconds * MILLISECONDS_PER_SECOND)
-        return [TaskRetried(task_id=task.id, times_out_at=until), offered(task)]
+        retried = TaskRetried(task_id=task.id, times_out_at=until, detail=self.detail)
+        return [retried, offered(task)]
 
     def result(self, state: TenantState, _events: Sequence[Event]) -> Task:
         return state[TASKS][self.task_id]

@@ -222,7 +222,13 @@ def _evolved(  # noqa: PLR0911 - one for each event.
             assert task.claim is not None
             return changed(task, claim=changed(task.claim, expires_at=event.expires_at))
         case TaskClaimEnded():
-            return changed(task, state="submitted", claim=None, retry_at=event.retry_at)
+            return changed(
+                task,
+                state="submitted",
+                claim=None,
+                retry_at=event.retry_at,
+                attempts=event.attempts,
+            )
         case TaskProgressed():
             return _progressed(task, event)
         case TaskArtifactAdded():
@@ -245,8 +251,7 @@ def _evolved(  # noqa: PLR0911 - one for each event.
             is_dead = event.reason == "dead_letter"
             return changed(_ended(task, ending, at), error=event.error, is_dead_letter=is_dead)
         case TaskCanceled():
-            by = "caller" if event.parent_id is None else f"the end of task {event.parent_id}"
-            return changed(_ended(task, "canceled", at), error=f"cancelled by {by}")
+            return changed(_ended(task, "canceled", at), error=f"cancelled by {_canceler(event)}")
         case TaskRetried():
             return changed(
                 task,
@@ -259,6 +264,12 @@ def _evolved(  # noqa: PLR0911 - one for each event.
             )
         case _:
             assert_never(event)
+
+
+def _canceler(event: TaskCanceled) -> str:
+    if event.detail is not None:
+        return f"an operator: {event.detail}"
+    return "caller" if event.parent_id is None else f"the end of task {event.parent_id}"
 
 
 def _bytes(contents: tuple[ContentRef, ...] | None) -> int:

@@ -92,7 +92,7 @@ def failed(task: Task, reason: FailureReason, error: str, *, has_claim: bool) ->
     )
 
 
-def canceled(task: Task, parent_id: str | None = None) -> TaskCanceled:
+def canceled(task: Task, parent_id: str | None = None, detail: str | None = None) -> TaskCanceled:
     claim = task.claim
     return TaskCanceled(
         task_id=task.id,
@@ -100,6 +100,7 @@ def canceled(task: Task, parent_id: str | None = None) -> TaskCanceled:
         worker_id=None if claim is None else claim.worker_id,
         fence=None if claim is None else claim.fence,
         parent_id=parent_id,
+        detail=detail,
     )
 
 

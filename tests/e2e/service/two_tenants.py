@@ -40,6 +40,7 @@ PATHS: Named = {
     "tenant_id": lambda side: side.tenant.id,
     "number": lambda _: "1",
     "task_id": lambda side: side.task["task_id"],
+    "schedule_id": lambda side: side.schedule,
     "artifact_id": lambda side: side.artifact,
 }
 # Of an endpoint that needs another resource than the others.
@@ -134,6 +135,13 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         ),
         lambda _: {},
     ),
+    **dict.fromkeys(
+        (
+            *("endLease", "deactivateAgent", "cancelTask", "requeueTask"),
+            *("pauseSchedule", "resumeSchedule"),
+        ),
+        lambda _: {"reason": "reason"},
+    ),
     "setMailPolicy": lambda _: {
         "mode": "open",
         "block": ["spam@example.com"],
@@ -179,8 +187,13 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
                 "dropDeadLetter",
             ),
             *("freezeMailAccount", "thawMailAccount", "setMailTier"),
+            *("cancelTask", "requeueTask", "retryTask", "pauseSchedule", "resumeSchedule"),
         ),
         lambda side: {"tenant_id": side.tenant.id},
+    ),
+    **dict.fromkeys(
+        ("endLease", "deactivateAgent", "cancelConsensus"),
+        lambda side: {TENANT: side.tenant.id},
     ),
 }
 # Values of the same fields that refer to no resource.
@@ -194,6 +207,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "message_id": lambda: f"msg_{uuid4().hex}",
     "preset": lambda: f"unknown-{uuid4().hex}",
     "preset_name": lambda: f"unknown-{uuid4().hex}",
+    "schedule_id": lambda: f"sched_{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
     **session_requests.UNKNOWN_VALUES,
     "fromAddress": lambda: f"{uuid4().hex}@example.com",

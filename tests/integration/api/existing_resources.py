@@ -58,7 +58,7 @@ _OTHER_TENANT: dict[str, list[Any] | None] = {"tenantId": [OTHER_TENANT]}
 # Each of these has a task of its own, which ``KEEPER`` has claimed.
 TASK_OPERATIONS = (
     *("renewTask", "reportProgress", "addArtifact", "requestInput", "completeTask", "failTask"),
-    *("releaseTask", "answerTask", "cancelSpawn"),
+    *("releaseTask", "answerTask", "cancelSpawn", "cancelTask", "requeueTask"),
 )
 # The values in one operation, in place of the known ones; None leaves a field out. An operation
 # that ends something has something of its own to end.
@@ -66,6 +66,8 @@ OPERATION_VALUES: Mapping[str, dict[str, list[Any] | None]] = {
     "deregister": {"agentId": ["agent-leaving"], "agentName": None},
     "removeAgent": {"agentId": ["agent-left"]},
     "releaseLease": {"leaseId": LEASES[:1]},
+    "endLease": {"leaseId": LEASES[:1]},
+    "deactivateAgent": {"agentId": ["agent-left"]},
     "revokeKey": {"keyId": KEYS[:1]},
     "rotateKey": {"keyId": KEYS[:1]},
     "deletePreset": {"preset_name": ["ending"]},
@@ -103,6 +105,8 @@ OPERATION_VALUES: Mapping[str, dict[str, list[Any] | None]] = {
     "spawnResult": _READ_TASK,
     "getArtifact": {**_READ_TASK, "artifact_id": ["artifact"]},
     "retryTask": {"task_id": ["task-dead"]},
+    "pauseSchedule": {"schedule_id": ["schedule"]},
+    "resumeSchedule": {"schedule_id": ["schedule"]},
     "claimTask": {"presets": [["-"], ["reader", "-"]]},
     "taskList": {
         **_KEEPER,

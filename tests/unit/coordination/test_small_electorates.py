@@ -185,6 +185,6 @@ def test_state_summary_distinguishes_relevant_differences() -> None:
 
     assert summarize(after) != before == summarize(scenario.tenant_state)
     assert (
-        replace(scenario.tenant_state[AGENTS]["agent_bob"], status="lapsed")
+        replace(scenario.tenant_state[AGENTS]["agent_bob"], status="lapsed", active_until=NOON)
         in after[AGENTS].values()
     )

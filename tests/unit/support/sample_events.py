@@ -81,13 +81,12 @@ def heartbeat_received(
     return TimedEvent(at=at, event=event)
 
 
-def agent_lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> TimedEvent:
-    event = AgentLapsed(
-        agent_id=id_of(name),
-        agent_name=name,
-        last_heartbeat=last,
-        active_until=Timestamp(last + WINDOW),
-    )
+def agent_lapsed(
+    name: str, *, last: Timestamp = NOON, detail: str | None = None, at: Timestamp
+) -> TimedEvent:
+    until = Timestamp(last + WINDOW) if detail is None else at  # With it: by an operator.
+    times = {"last_heartbeat": last, "active_until": until}
+    event = AgentLapsed(agent_id=id_of(name), agent_name=name, **times, detail=detail)
     return TimedEvent(at=at, event=event)
 
 
@@ -204,6 +203,7 @@ def revoked(
     *,
     lease: str = "lease",
     reason: str = "agent_inactive",
+    detail: str | None = None,
     contenders: tuple[str, ...] = (),
     at: Timestamp,
 ) -> TimedEvent:
@@ -213,6 +213,7 @@ def revoked(
         contact_email=contact.email,
         agent_id=id_of(name),
         reason=reason,
+        detail=detail,
         contenders=_ids(contenders),
     )
     return TimedEvent(at=at, event=event)

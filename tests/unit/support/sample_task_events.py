@@ -19,7 +19,6 @@ _TYPES = {
 SILENT_TYPES = {
     "TaskClaimed",
     "TaskClaimRenewed",
-    "TaskClaimEnded",
     "TaskArtifactAdded",
     "TaskInputAnswered",
     "TaskRetried",
