@@ -54,8 +54,11 @@ def _related(event: Any) -> Iterator[str]:  # noqa: ANN401 - an event of any agg
 
 
 def select_instances(history: History, decision: LoggedEvent) -> Sequence[LoggedEvent]:
-    """Leave out the other leases of the contact, which had ended before."""
+    """Leave out other streams, and the other leases of the contact, which had ended before."""
     event = decision.event
+    if not names_of(event):
+        streams = frozenset(streams_of(event))
+        history = [one for one in history if stream_of(one.event) in streams]
     acquired = [one.event for one in history if isinstance(one.event, LeaseAcquired)]
     lease_id = getattr(event, "lease_id", None)
     fence = getattr(event, "fence", None)
