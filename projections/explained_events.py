@@ -108,8 +108,8 @@ class ExplainedEvents:
             starts += [await self._before(transaction, tenant, row.at) for row in rows if row.at]
         starts += [one - 1 for one in await self._beginnings(transaction, tenant, [id_])]
         if (found := _UUID7.fullmatch(id_)) is not None:
-            at = Timestamp(int(found[1] + found[2], 16) - MILLISECONDS_PER_SECOND)
-            starts.append(await self._before(transaction, tenant, at))
+            moment = Timestamp(int(found[1] + found[2], 16) - MILLISECONDS_PER_SECOND)
+            starts.append(await self._before(transaction, tenant, moment))
         return starts
 
     # -- The events before it --------------------------------------------------
@@ -132,7 +132,7 @@ class ExplainedEvents:
         await transaction.look_up([self._log.oldest_lookup(oldest)])
         first = max(oldest.archived, decision.sequence - 1 - SCANNED_EVENTS_MAX)
         last = decision.sequence - 1
-        found = {}
+        found: dict[int, RecordedEvent] = {}
         for after in await self._anchors(transaction, tenant, decision.event, agent_ids):
             if after < first:
                 until = min(after + EVENTS_AFTER_BEGINNING, first)

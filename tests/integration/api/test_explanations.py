@@ -32,7 +32,7 @@ async def explain(service: InProcess, id_: object) -> dict[str, Any]:
 
 async def test_lease_send_conflict_and_code_are_explained(service: InProcess) -> None:
     for name in ("ann", "bob"):
-        await ask(service, f"{COORDINATION}/register", {"agentName": name})
+        await ask(service, "/v1/agent/register", {"agentName": name})
     lease = await ask(service, f"{COORDINATION}/lease", {"agentName": "ann", **KIM})
     refused = await ask(service, f"{COORDINATION}/lease", {"agentName": "bob", **KIM})
     assert refused["code"] == "lease_conflict"

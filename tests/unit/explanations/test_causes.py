@@ -75,25 +75,24 @@ def sequences(explanation: Explanation) -> list[tuple[str, int]]:
 @st.composite
 def commands(draw: st.DrawFn) -> tuple[Command, int]:
     name = draw(st.sampled_from(AGENTS))
-    one: Command = draw(
-        st.sampled_from(
-            [
-                register(name),
-                heartbeat(name),
-                deregister(name),
-                acquire(name, KIM, lease=f"lease-{draw(st.integers(0, 10_000))}"),
-                send(name),
-                send(name, fence=4),
-                vote(name, "approve"),
-                vote(name, "reject"),
-                cancel("ann"),
-            ]
-        )
-    )
-    return one, draw(st.integers(0, 6))
+    choices: list[Command] = [
+        register(name),
+        heartbeat(name),
+        deregister(name),
+        acquire(name, KIM, lease=f"lease-{draw(st.integers(0, 10_000))}"),
+        send(name),
+        send(name, fence=4),
+        vote(name, "approve"),
+        vote(name, "reject"),
+        cancel("ann"),
+    ]
+    return draw(st.sampled_from(choices)), draw(st.integers(0, 6))
 
 
-STARTS = [*((register(name), 0) for name in AGENTS), (propose("ann"), 0)]
+STARTS: list[tuple[Command, int]] = [
+    *((register(name), 0) for name in AGENTS),
+    (propose("ann"), 0),
+]
 
 
 @examples(st.lists(commands(), max_size=25))
