@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from quorate.api import event_log, health, mail_inbox, notifications, session_sends, task_waits
+from quorate.application import explanations
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.application.mail import (
@@ -38,7 +39,8 @@ HANDLER_MODULES = (
     *(sessions, session_messages, session_sends, session_search),
     *(task_waits, spawning, tasks),
     *(task_lists, schedules),
-    *(notifications, event_log, quotas, api_keys, tenants, domains, health),
+    *(notifications, event_log, explanations),
+    *(quotas, api_keys, tenants, domains, health),
 )
 # Those that an agent key may call over NATS, each under its name.
 NATS_OPERATIONS: tuple[AnyOperation, ...] = tuple(one for one in OPERATIONS if one.over_nats)

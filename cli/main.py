@@ -55,6 +55,7 @@ quorate = LazyGroup(
             "presets": "quorate.cli.session_groups:presets",
             "tenants": "quorate.cli.main:tenants",
             "quotas": "quorate.cli.commands.quotas:quotas",
+            "explain": "quorate.cli.commands.explain:explain",
         },
         "Audit": {
             "events": "quorate.cli.main:events",

@@ -110,7 +110,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     **tasks.QUERIES,
 }
 # Ids in a path.
-PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
+PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID, "id": _LEASE_ID}
 PATH_IDS |= mail.PATH_IDS | presets.PATH_IDS | sessions.PATH_IDS | tasks.PATH_IDS
 PATH_IDS |= list_examples.PATH_IDS
 
@@ -267,6 +267,33 @@ RESPONSES: dict[str, Any] = {
     "acquireLease": _LEASE_RESPONSE,
     "renewLease": _LEASE_RESPONSE | {"expiresAt": "2026-03-01T13:00:00.000Z"},
     "getLease": _LEASE_RESPONSE,
+    "explain": {
+        "id": _LEASE_ID,
+        "rule": "A lease ends at its expiry time, unless it is renewed before.",
+        "outcome": "LeaseExpired",
+        "facts": [
+            {
+                "kind": "lease",
+                "text": f"{_AGENT} acquired user@example.com until {_NOON} (fence 42).",
+                "sequence": 42,
+                "at": "2026-03-01T11:30:00.000Z",
+            }
+        ],
+        "command": {
+            "actor": "quorate",
+            "commandId": "0195513b-3b00-7000-8000-000000000002",
+            "sequence": 43,
+            "eventId": "0195513b-3b00-7000-8000-000000000003",
+            "at": _NOON,
+        },
+        "possible": [
+            {
+                "action": "Acquire the contact again: quorate lease acquire",
+                "when": "while no other holder has it",
+            }
+        ],
+        "isComplete": True,
+    },
     "listLeases": [_LEASE_RESPONSE],
     "releaseLease": {"released": True},
     "endLease": _LEASE_RESPONSE | {"status": "revoked"},

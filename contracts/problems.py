@@ -86,6 +86,12 @@ class OriginForbidden(RequestError):
     code, title, status = "origin_forbidden", "Web pages of this origin may not call", 403
 
 
+class NothingToExplain(RequestError):
+    """No event of the tenant and no problem has this id, or its event is archived."""
+
+    code, title, status = "nothing_to_explain", "Nothing to explain has this id", 404
+
+
 class PathNotFound(RequestError):
     code, title, status = "not_found", "Not found", 404
 

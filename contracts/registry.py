@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from quorate.contracts import event_log, health, notification_pages
+from quorate.contracts import event_log, explanations, health, notification_pages
 from quorate.contracts.coordination import consensus, leases, send_gate
 from quorate.contracts.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.contracts.mail import domains as mail_domains
@@ -27,6 +27,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *agent_settings.OPERATIONS,
     *notification_pages.OPERATIONS,
     *event_log.OPERATIONS,
+    *explanations.OPERATIONS,
     *messages.OPERATIONS,
     *mailbox.OPERATIONS,
     *tool_list.OPERATIONS,

@@ -271,7 +271,7 @@ class CastVote:
             reason=self.reason,
         )
         choices = {voter: one.vote for voter, one in request.votes.items()} | {agent.id: self.vote}
-        return [cast, *_decision(request, electorate, choices)]
+        return [cast, *majority_decision(request, electorate, choices)]
 
     def result(self, state: TenantState, _events: Sequence[Event]) -> VoteResult:
         request = state[CONSENSUS][self.request_id]
@@ -286,7 +286,7 @@ def electorate_of(state: ConsensusRequest, active: frozenset[str]) -> frozenset[
     return active if state.proposer_votes else active - {state.agent_id}
 
 
-def _decision(
+def majority_decision(
     state: ConsensusRequest, electorate: frozenset[str], choices: Mapping[str, Choice]
 ) -> Sequence[ConsensusDecided]:
     counted = [choice for voter, choice in choices.items() if voter in electorate]

@@ -23,7 +23,7 @@ from quorate.domain.identity.agents import (
     reads_of_agent,
 )
 from quorate.domain.identity.principals import Principal
-from quorate.domain.mail.accounts import MAIL_ACCOUNTS, account_of, check_sending
+from quorate.domain.mail.accounts import MAIL_ACCOUNTS, MailAccount, account_of, check_sending
 from quorate.domain.mail.addresses import CC, TO, Recipient, agent_address
 from quorate.domain.mail.deliveries import (
     CONTACT_BLOCKED,
@@ -212,9 +212,7 @@ class SendMessage:
             reason = NO_SUCH_AGENT
         else:
             account = account_of(state, reader.id, context.now)
-            alias = agent_address(agent.id, self.settings.domain)
-            if not account.policy.accepts(agent.name, agent.id, sent.from_address, alias):
-                reason = CONTACT_BLOCKED
+            reason = refusal_of(account, agent, sent.from_address)
         if reason is not None or reader is None:
             return MessageRefused(
                 message_id=sent.message_id,
@@ -236,6 +234,13 @@ class SendMessage:
 
     def result(self, state: TenantState, _events: Sequence[Any]) -> Message:
         return state[MESSAGES][self.new_message_id]
+
+
+def refusal_of(account: MailAccount, sender: Agent, from_address: str) -> RefusalReason | None:
+    """Return why the recipient's policy refuses a sender; None if it accepts the message."""
+    alias = agent_address(sender.id, from_address.rpartition("@")[2])
+    is_accepted = account.policy.accepts(sender.name, sender.id, from_address, alias)
+    return None if is_accepted else CONTACT_BLOCKED
 
 
 def reads_of_recipient(recipient: Recipient) -> Reads:

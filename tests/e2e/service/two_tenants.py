@@ -37,6 +37,7 @@ PATHS: Named = {
     "session_message_id": lambda side: side.session_message,
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
+    "id": lambda side: side.lease,  # Of what is explained.
     "tenant_id": lambda side: side.tenant.id,
     "number": lambda _: "1",
     "task_id": lambda side: side.task["task_id"],

@@ -268,7 +268,7 @@ def time_out_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def count_votes_of_inactive_agents(patch: pytest.MonkeyPatch) -> None:
-    decision = consensus._decision
+    decision = consensus.majority_decision
 
     def counting_all(
         state: ConsensusRequest, electorate: frozenset[str], votes: Mapping[str, Choice]
@@ -276,11 +276,11 @@ def count_votes_of_inactive_agents(patch: pytest.MonkeyPatch) -> None:
         present = dict(zip(sorted(electorate), votes.values(), strict=False))
         return decision(state, electorate, present)
 
-    patch.setattr(consensus, "_decision", counting_all)
+    patch.setattr(consensus, "majority_decision", counting_all)
 
 
 def accept_half_as_majority(patch: pytest.MonkeyPatch) -> None:
-    decision = consensus._decision
+    decision = consensus.majority_decision
 
     def generous(
         state: ConsensusRequest, electorate: frozenset[str], votes: Mapping[str, Choice]
@@ -290,7 +290,7 @@ def accept_half_as_majority(patch: pytest.MonkeyPatch) -> None:
             electorate = electorate - {one for one in electorate if one not in votes}
         return decision(state, electorate, votes)
 
-    patch.setattr(consensus, "_decision", generous)
+    patch.setattr(consensus, "majority_decision", generous)
 
 
 def expire_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
@@ -353,7 +353,7 @@ def eager_decision(
 ) -> Sequence[ConsensusDecided]:
     electorate = consensus.electorate_of(request, active_agents(state, context.now))
     votes = {voter: one.vote for voter, one in request.votes.items()}
-    return consensus._decision(request, electorate, votes)
+    return consensus.majority_decision(request, electorate, votes)
 
 
 def count_the_proposer(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Why something was decided: rules decide again from the log, and name what they need."""

@@ -1,0 +1,81 @@
+"""What an explanation is made of and what it says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.records import record
+from quorate.domain.shared.state import DecisionContext
+from quorate.domain.shared.timestamps import Timestamp
+
+
+@record
+class LoggedEvent:
+    """An event of one tenant with its place in the log."""
+
+    sequence: int
+    id: str
+    at: Timestamp
+    actor: str
+    command_id: str
+    event: Any
+
+    @property
+    def context(self) -> DecisionContext:
+        """Return the context in which the event was decided, as far as the log knows it."""
+        return DecisionContext(now=self.at, sequence=self.sequence, window=0)
+
+    @property
+    def caller(self) -> Principal:
+        """Return a caller that may do what the caller of the command did."""
+        return Principal(key_id=self.actor, role="tenant", tenant="")
+
+
+History: TypeAlias = Sequence[LoggedEvent]
+# Let the rule decide again, from a history; raises DomainError where the rule rejects.
+Decide: TypeAlias = Callable[[History, LoggedEvent], Sequence[Any]]
+
+
+@record
+class Possible:
+    """What can be done now, and under which condition."""
+
+    action: str
+    when: str
+
+
+@record
+class Account:
+    """The rule that records one type of event.
+
+    * ``rules``: one sentence for each reason of the event; the key "" is for all others.
+    * ``decide`` uses the functions that decided at first. The explanation has no rules of its own.
+    """
+
+    rules: Mapping[str, str]
+    decide: Decide
+    possible: tuple[Possible, ...]
+
+    def rule(self, event: object) -> str:
+        return self.rules.get(str(getattr(event, "reason", "")), self.rules[""])
+
+
+@record
+class Fact:
+    """An event without which the rule would have decided otherwise."""
+
+    kind: str
+    text: str
+    sequence: int
+    at: Timestamp
+
+
+@record
+class Explanation:
+    """``is_reproduced``: the rule decides the same again from the events that were read."""
+
+    rule: str
+    outcome: str
+    facts: tuple[Fact, ...]
+    possible: tuple[Possible, ...]
+    is_reproduced: bool

@@ -1,0 +1,168 @@
+"""Accounts of tasks and of claims on them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quorate.domain.explanations.causes import replay
+from quorate.domain.explanations.coordination import follow_departure
+from quorate.domain.explanations.deadlines import due
+from quorate.domain.explanations.records import Account, History, LoggedEvent, Possible
+from quorate.domain.identity.agents import AgentRef, acting
+from quorate.domain.sessions.task_claims import FailTask, ReleaseClaim, held_task
+from quorate.domain.sessions.task_events import (
+    ENDED_BY,
+    TaskCanceled,
+    TaskClaimEnded,
+    TaskCompleted,
+    TaskContentErased,
+    TaskErased,
+    TaskFailed,
+)
+from quorate.domain.sessions.task_nesting import CancelNestedTasks
+from quorate.domain.sessions.tasks import TASKS, canceled, claim_ended
+from quorate.domain.shared.state import TenantState
+
+
+def _completed(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    """Check the claim again; the text of the result is not in the log."""
+    event: TaskCompleted = decision.event
+    state = replay(history)
+    worker = acting(decision.caller, AgentRef(id=event.worker_id), state)
+    held_task(state, event.task_id, worker, event.fence)
+    return (event,)
+
+
+def _failed(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    event: TaskFailed = decision.event
+    if event.reason == "timed_out":
+        return due(TASKS, event.task_id, history, decision)
+    if event.reason == "dead_letter":
+        return _last_attempt(history, decision)
+    assert event.worker_id is not None
+    assert event.fence is not None
+    command = FailTask(
+        caller=decision.caller,
+        agent=AgentRef(id=event.worker_id),
+        task_id=event.task_id,
+        fence=event.fence,
+        error=event.error,
+        outcome=event.reason,
+    )
+    return command.decide(replay(history), decision.context)
+
+
+def _last_attempt(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    """End the last claim again: the task has no attempts left."""
+    ends = [
+        (at, one)
+        for at, one in enumerate(history)
+        if isinstance(one.event, TaskClaimEnded)
+        and one.event.task_id == decision.event.task_id
+        and one.command_id == decision.command_id
+    ]
+    if not ends:
+        return ()
+    at, ended = ends[-1]
+    task = replay(history[:at])[TASKS][ended.event.task_id]
+    return claim_ended(task, ended.event.reason, ended.at, ended.event.detail)
+
+
+def _canceled(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    event: TaskCanceled = decision.event
+    state = replay(history)
+    if event.parent_id is not None:
+        command = CancelNestedTasks(parent_id=event.parent_id, task_ids=(event.task_id,))
+        return command.decide(state, decision.context)
+    task = state[TASKS][event.task_id]
+    return () if task.has_ended else [canceled(task)]
+
+
+def _claim_ended(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    event: TaskClaimEnded = decision.event
+    if event.reason in ENDED_BY.values():
+        return follow_departure(history, decision, event.worker_id)
+    if event.reason == "expired":
+        return due(TASKS, event.task_id, history, decision)
+    return _given_back(event, replay(history), decision)
+
+
+def _given_back(event: TaskClaimEnded, state: TenantState, decision: LoggedEvent) -> Sequence[Any]:
+    claim: dict[str, Any] = {
+        "caller": decision.caller,
+        "agent": AgentRef(id=event.worker_id),
+        "task_id": event.task_id,
+        "fence": event.fence,
+    }
+    if event.reason == "released":
+        return ReleaseClaim(**claim).decide(state, decision.context)
+    failing = FailTask(**claim, error=event.detail or "", outcome="retry")
+    return failing.decide(state, decision.context)
+
+
+def _erased(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    return [
+        one
+        for one in due(TASKS, decision.event.task_id, history, decision)
+        if one == decision.event
+    ]
+
+
+_SUBMIT = Possible(action="Submit the work as another task", when="at any time")
+_RESULT = Possible(
+    action="Read the result: quorate call spawnResult", when="until the task is erased"
+)
+
+ACCOUNTS: Mapping[type[Any], Account] = {
+    TaskCompleted: Account(
+        rules={"": "A task ends with the result of the worker that has its claim."},
+        decide=_completed,
+        possible=(_RESULT,),
+    ),
+    TaskFailed: Account(
+        rules={
+            "": "A task fails when its worker says so.",
+            "rejected": "A task is rejected when its worker says that it cannot do it.",
+            "timed_out": "A task fails when its time is over, with or without a worker.",
+            "dead_letter": "A task fails as a dead letter when its last attempt ends.",
+        },
+        decide=_failed,
+        possible=(
+            Possible(
+                action="Offer the task again: quorate call retryTask",
+                when="while it is a dead letter and is not erased",
+            ),
+            _SUBMIT,
+        ),
+    ),
+    TaskCanceled: Account(
+        rules={
+            "": "A task ends when it is canceled, by a request or with the task in whose run it"
+            " was submitted."
+        },
+        decide=_canceled,
+        possible=(_SUBMIT,),
+    ),
+    TaskClaimEnded: Account(
+        rules={
+            "": "A claim ends when its worker gives the task back.",
+            "expired": "A claim ends at its expiry time, unless it is renewed before.",
+            "failed": "A claim ends when its worker reports that the attempt failed.",
+            "agent_inactive": "The claims of a worker end when its heartbeats stop.",
+            "agent_deregistered": "The claims of a worker end when it deregisters.",
+        },
+        decide=_claim_ended,
+        possible=(
+            Possible(action="Claim the task again", when="when it is offered, at its retry time"),
+        ),
+    ),
+    TaskContentErased: Account(
+        rules={"": "The texts of a task are erased when its retention time is over."},
+        decide=_erased,
+        possible=(_SUBMIT,),
+    ),
+    TaskErased: Account(
+        rules={"": "A task is erased when its retention time is over."},
+        decide=_erased,
+        possible=(_SUBMIT,),
+    ),
+}
