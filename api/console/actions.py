@@ -46,7 +46,7 @@ ACTIONS = (
     Action(
         operation="deactivateAgent",
         label="Mark inactive",
-        consequence="The agent becomes inactive, and its leases end. Its next heartbeat revives it.",
+        consequence="The agent becomes inactive and its leases end. Its next heartbeat revives it.",
     ),
     Action(
         operation="revokeKey",

@@ -111,9 +111,8 @@ class Caller:
             fields = {**query, **self._tenant(operation.query.model_fields)}
             call.query = validate(operation.query, _named(operation, fields, as_text=True))
         if operation.body is not None:
-            tenant = (
-                {} if operation.query is not None else self._tenant(operation.body.model_fields)
-            )
+            names = operation.body.model_fields if operation.query is None else {}
+            tenant = self._tenant(names)
             call.body = validate(operation.body, _named(operation, {**body, **tenant}))
         if operation.roles:
             check_tenant(call.principal, call.body, call.query)

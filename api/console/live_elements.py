@@ -8,7 +8,7 @@ commit, and sends the elements that changed.
 from collections.abc import Callable, Mapping
 
 import orjson
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 OPEN_TAGS = frozenset({"tr", "li", "div", "section", "p", "span", "tbody"})
 
@@ -22,8 +22,8 @@ class LiveElements:
     def live(self, id_: str, tag: str, css_class: str = "", *, caller: Callable[[], str]) -> Markup:
         assert tag in OPEN_TAGS, tag
         inner = Markup(caller())  # noqa: S704 - it was rendered with autoescape.
-        element = Markup('<{tag} id="{id}" class="{css}" data-live>{inner}</{tag}>').format(
-            tag=Markup(tag), id=escape(id_), css=css_class, inner=inner
+        element = Markup('<{0} id="{1}" class="{2}" data-live>{3}</{0}>').format(
+            tag, id_, css_class, inner
         )
         self.found[id_] = str(element)
         return element

@@ -62,8 +62,8 @@ class ConsoleRequest:
     def cookie_header(self, secret: str, seconds: int) -> tuple[bytes, bytes]:
         """Return the header that sets the cookie, or deletes it for 0 seconds."""
         secure = "; Secure" if self.is_secure else ""
-        value = f"{COOKIE}={secret}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-        return b"set-cookie", value.encode("ascii")
+        limits = f"Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+        return b"set-cookie", f"{COOKIE}={secret}; {limits}".encode("ascii")
 
 
 def _host_of(origin: str) -> str:

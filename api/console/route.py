@@ -84,28 +84,15 @@ class ConsoleEndpoint:
     ) -> "Response | AsyncGenerator[bytes]":
         """Return a response, or the frames of a stream; raise Problem."""
         sessions = self._sessions = self._sessions or ConsoleSessions(self._service)
-        sign_in, is_post = SignIn(self._service, sessions), request.method == "POST"
-        match request.path.removeprefix(ROOT), is_post:
-            case "", False:
-                return redirect(f"{ROOT}/")
-            case "/login", False:
-                return sign_in.login_page()
-            case "/login", True:
-                return await sign_in.log_in(request)
-            case "/links", True:
-                return await sign_in.create_link(request)
-            case "/link", True:
-                return await sign_in.use_link(request)
-            case "/logout", True:
-                return await sign_in.log_out(request)
-        if request.path.startswith(LINK) and not is_post:
-            return sign_in.link_page(request.path.removeprefix(LINK))
+        sign_in = SignIn(self._service, sessions)
+        if (response := await _respond_without_session(sign_in, request)) is not None:
+            return response
         session = await sessions.find(request.cookie)
         if session is None:
             return _log_in_first(request)
         call.principal = session.principal
         claim_connection(request.scope, session.principal)
-        if request.path == f"{ROOT}/tenant" and is_post:
+        if request.path == f"{ROOT}/tenant" and request.method == "POST":
             return await sign_in.pick_tenant(request, session)
         return await self._respond_to(request, session, sessions)
 
@@ -230,6 +217,24 @@ class ConsoleEndpoint:
         return html_response(render("problem.html", variables), problem.status, sent)
 
 
+async def _respond_without_session(sign_in: SignIn, request: ConsoleRequest) -> Response | None:
+    """Respond to what needs no session: the login and the logout."""
+    path = request.path.removeprefix(ROOT)
+    if request.method == "POST":
+        forms = {
+            "/login": sign_in.log_in,
+            "/links": sign_in.create_link,
+            "/link": sign_in.use_link,
+            "/logout": sign_in.log_out,
+        }
+        return await forms[path](request) if path in forms else None
+    if request.path.startswith(LINK):
+        return sign_in.link_page(request.path.removeprefix(LINK))
+    if path == "/login":
+        return sign_in.login_page()
+    return redirect(f"{ROOT}/") if not path else None
+
+
 def _is_for(view: View, caller: Caller) -> bool:
     return all(caller.may_call(name) for name in view.needs)
 
@@ -269,17 +274,9 @@ def _logged(path: str) -> str:
 
 
 async def _send_stream(frames: AsyncGenerator[bytes], send: Send) -> None:
-    headers = [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"x-accel-buffering", b"no"),
-    ]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": HTTPStatus.OK,
-            "headers": [*headers, *SECURITY_HEADERS],
-        }
-    )
+    media = (b"content-type", b"text/event-stream; charset=utf-8")
+    headers = [media, (b"x-accel-buffering", b"no"), *SECURITY_HEADERS]
+    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
     try:
         async for frame in frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})

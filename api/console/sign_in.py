@@ -29,9 +29,8 @@ class SignIn:
         self._sessions = sessions
 
     def login_page(self, error: str = "", status: int = 200) -> Response:
-        return html_response(
-            render("login.html", {"title": "Log in", "error": error, "link": ""}), status
-        )
+        variables = {"title": "Log in", "error": error, "link": ""}
+        return html_response(render("login.html", variables), status)
 
     async def log_in(self, request: ConsoleRequest) -> Response:
         request.require_own_origin()

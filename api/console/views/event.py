@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from quorate.api.console.caller import Caller
-from quorate.api.console.views.view import PAGE_LENGTH, Place, View
+from quorate.api.console.views.view import PAGE_LENGTH, SEQUENCE_DIGITS_MAX, Place, View
 from quorate.contracts.problems import Problem
 
 
 async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     sent = place.ids["sequence"]
-    if not sent.isdecimal() or len(sent) > 18 or not int(sent):
+    if not sent.isdecimal() or len(sent) > SEQUENCE_DIGITS_MAX or not int(sent):
         raise Problem("not_found", "A sequence of the log is a number from 1.")
     sequence = int(sent)
     first = max(0, sequence - PAGE_LENGTH)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quorate.api.console.caller import Caller
-from quorate.api.console.views.view import PAGE_LENGTH
+from quorate.api.console.views.view import PAGE_LENGTH, SEQUENCE_DIGITS_MAX
 from quorate.contracts.problems import Problem
 from quorate.domain.shared.records import record
 
@@ -58,6 +58,6 @@ def _contains(event: Mapping[str, Any], text: str) -> bool:
 
 
 def _sequence(sent: str) -> int:
-    if not sent.isdecimal() or len(sent) > 18:
+    if not sent.isdecimal() or len(sent) > SEQUENCE_DIGITS_MAX:
         raise Problem("invalid_request", "before: a sequence of the log is a number.")
     return int(sent)

@@ -7,8 +7,9 @@ To add a view, write one module and one template, and list the view here:
   variables of the template. It contains no rule and no SQL. ``VIEW = View(...)`` declares the rest.
 * ``api/console/templates/<template>`` extends ``layout.html`` and fills the block ``content``.
   Everything that changes is inside ``{% call live(id, tag, class) %}``: such an element is patched
-  in place. Rows are live elements with ids ``<kind>-<id>`` of a container ``data-rows data-kind="<kind>-"``;
-  its new rows come at the end (``data-rows="first"``: at the start). Live elements contain no live elements.
+  in place. Live elements contain no live elements.
+* Rows are live elements with ids ``<kind>-<id>`` in a container with ``data-rows`` and
+  ``data-kind="<kind>-"``. New rows come at its end (``data-rows="first"``: at its start).
 * ``macros.html`` has what templates share: times (``when``), ages (``age``), links, badges,
   bars, actions and the links between pages. Never mark text as safe: every value is escaped, and
   the environment removes bidi controls.

@@ -9,6 +9,7 @@ from quorate.domain.shared.records import record
 
 ROOT = "/console"
 PAGE_LENGTH = 50
+SEQUENCE_DIGITS_MAX = 15
 
 
 @record
