@@ -99,7 +99,7 @@ class ConsoleSessions:
             kind=kind,
             key_id=key_id,
             tenant=tenant,
-            ends_at=Timestamp(now + seconds * _MILLISECONDS),
+            ends_at=_after(now, seconds),
         )
         await self._store.add(stored, now)
         return secret
@@ -109,13 +109,13 @@ class ConsoleSessions:
         if old is None:
             return None
         new = secrets.token_urlsafe(SECRET_BYTES)
-        lasts = now + SESSION_SECONDS * _MILLISECONDS if kind == "link" else old.ends_at
+        ends_at = old.ends_at if kind == "session" else _after(now, SESSION_SECONDS)
         stored = StoredSession(
             secret_hash=_hash_of(new),
             kind="session",
             key_id=old.key_id,
             tenant=old.tenant if tenant is None else tenant,
-            ends_at=lasts,
+            ends_at=ends_at,
         )
         return new if await self._store.replace(old, stored, now) else None
 
@@ -127,3 +127,7 @@ class ConsoleSessions:
 
 def _hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _after(now: Timestamp, seconds: int) -> Timestamp:
+    return Timestamp(now + seconds * _MILLISECONDS)

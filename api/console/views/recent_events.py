@@ -38,7 +38,7 @@ async def recent_events(
     for _ in range(WINDOWS_MAX if text or any(filters.values()) else 1):
         size = WINDOW if text or any(filters.values()) else length
         lowest = max(0, end - size)
-        page = await caller.read("listEvents", after=lowest, limit=size, **filters)
+        page = await caller.read("listEvents", None, after=lowest, limit=size, **filters)
         found += [
             one
             for one in reversed(page.body["events"])
