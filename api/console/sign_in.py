@@ -58,7 +58,7 @@ class SignIn:
             request.scope,
         )
         path = LINK + await self._sessions.create_link(principal)
-        return reply_response(Reply(body=dump({"path": path}), status=201), request.request_id)
+        return reply_response(Reply(body=dump({"path": path})), request.request_id)
 
     def link_page(self, secret: str) -> Response:
         return html_response(render("login.html", {"title": "Log in", "error": "", "link": secret}))
