@@ -164,9 +164,7 @@ def _path_of(path: str, agent: str) -> str:
     return "/votes" if "{id}" in found else found.replace("{email}", "a@example.com")
 
 
-def test_page_heals_after_a_restart(
-    watched: Watched, api: Api, service: ServiceProcess
-) -> None:
+def test_page_heals_after_a_restart(watched: Watched, api: Api, service: ServiceProcess) -> None:
     page = watched.open("/console/agents")
     is_live(page)
     service.stop()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 import pytest_asyncio
@@ -245,13 +245,10 @@ async def test_views_of_one_tenant_never_show_another(service: InProcess) -> Non
     for view in VIEWS:
         path = path_of(view, values)
         response = await page(service, path, cookie)
-        text = response.body.decode().replace(values["{email}"], "", text_count(view))
+        text = response.body.decode()
+        if "{email}" in view.path:  # The page repeats the contact of its own URL.
+            text = text.replace(values["{email}"], "").replace(quote(values["{email}"]), "")
         assert "secret-contact" not in text, view.name
-
-
-def text_count(view: View) -> int:
-    """Return how often a page may repeat the contact of its own URL: each time, or never."""
-    return -1 if "{email}" in view.path else 0
 
 
 async def test_admin_reads_the_tenant_that_was_picked(service: InProcess) -> None:
