@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -101,7 +101,7 @@ def test_conflict_appears_within_a_second(watched: Watched, api: Api) -> None:
 
 def test_deciding_vote_appears(watched: Watched, api: Api) -> None:
     ann = api.register("vote-ann")
-    body = {"contactEmail": "vote@example.com", "action": "send", "reason": HOSTILE}
+    body: Any = {"contactEmail": "vote@example.com", "action": "send", "reason": HOSTILE}
     proposed = api.post(
         f"{COORDINATION}/consensus", requestingAgentId=ann, electorate="snapshot", **body
     )
@@ -141,7 +141,7 @@ def test_paused_page_changes_only_when_it_is_resumed(watched: Watched, api: Api)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_views_are_accessible_and_load_only_from_the_service(
-    watched: Watched, api: Api, scheme: Any, width: int
+    watched: Watched, api: Api, scheme: Literal["light", "dark"], width: int
 ) -> None:
     ann = api.register(f"axe-{scheme}-{width}")
     api.acquire(ann, f"axe-{scheme}-{width}@example.com")
