@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 import quorate
+from quorate.api.console.route import ConsoleRoute
 from quorate.api.cors import allow_origins
 from quorate.api.documents import DOCUMENTS, ENDPOINTS, Documents, asyncapi_document
 from quorate.api.errors import add_error_handlers
@@ -64,6 +65,7 @@ def create_app(
         admission = admission_for(service, operation, large_bodies)
         app.router.routes.append(route_for(operation, admission, handler))
     app.router.routes.append(McpRoute(service, large_bodies, origins))
+    app.router.routes.append(ConsoleRoute(service))
     app.router.routes.extend(PUBLIC)
     add_error_handlers(app, service.request_metrics.of("http"))
     return app

@@ -21,6 +21,7 @@ from quorate.domain.shared.records import record
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 
 
@@ -41,7 +42,7 @@ def _static_file(name: str) -> _StaticFile:
 
 @cache
 def static_names() -> frozenset[str]:
-    """Return the names of the served files: styles and scripts in ``api/static``."""
+    """Return the names of the served files: styles, scripts and icons in ``api/static``."""
     paths = (path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES)
     return frozenset(path.relative_to(STATIC).as_posix() for path in paths)
 
@@ -69,12 +70,15 @@ async def get_healthz(request: Request) -> Response:
     )
 
 
-async def redirect_to_docs(_request: Request) -> Response:
-    return RedirectResponse("docs")  # Relative: a proxy may serve the API below a prefix.
+async def redirect_to_pages(request: Request) -> Response:
+    """Send a browser to the console, and a program to the documentation of the API."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    # Relative: a proxy may serve the API below a prefix.
+    return RedirectResponse("console/" if is_browser else "docs", headers={"Vary": "Accept"})
 
 
 PUBLIC = (
-    Route("/", redirect_to_docs, name="root"),
+    Route("/", redirect_to_pages, name="root"),
     Route("/healthz", get_healthz, name="healthz"),
     Route("/static/{name:path}", get_static, name="static"),
 )

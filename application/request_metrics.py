@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from quorate.contracts.problems import KINDS
 from quorate.eventlog.metrics import FAILED, Bound
 
-Transport: TypeAlias = Literal["http", "nats", "mcp"]
+Transport: TypeAlias = Literal["http", "nats", "mcp", "console"]
 
 OK = "ok"
 UNKNOWN_OPERATION = "none"  # The operation of a request for an unknown path.

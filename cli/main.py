@@ -43,6 +43,7 @@ quorate = LazyGroup(
             "demo": "quorate.cli.demo.command:demo",
             "status": "quorate.cli.commands.status:status",
             "doctor": "quorate.cli.commands.doctor:doctor",
+            "console": "quorate.cli.commands.console:console",
             "db": "quorate.cli.main:db",
             "rebuild": "quorate.cli.commands.rebuild:rebuild",
             "backup": "quorate.cli.commands.backup:backup",

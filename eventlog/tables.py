@@ -186,6 +186,20 @@ for _statement in SQLITE_SEARCH_INDEX:
     _definition = DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
     event.listen(search_documents, "after_create", _definition)
 
+# Sessions and login links of the console (application/console_sessions.py). Only hashes of their
+# secrets are stored. Backups leave them out: after a restore, operators log in again.
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("secret_hash", text(64), primary_key=True),
+    Column("kind", text(16), nullable=False),  # "session" or "link".
+    Column("key_id", text(64), nullable=False),
+    Column("tenant", text(64), nullable=False),  # That an admin key picked, or of the key.
+    Column("ends_at", BigInteger, nullable=False),
+    Index("console_sessions_by_end", "ends_at"),
+    sqlite_with_rowid=False,
+)
+
 # At most one row (eventlog/shared_clock.py).
 clock_corrections = Table(
     "clock_corrections",

@@ -1,7 +1,8 @@
 """Every HTTP route is an operation that admits its callers, or is in the short public list.
 
-The route of MCP is the only exception. ``tests/integration/api/test_mcp_admission.py`` shows that
-it admits its callers in the same way, and it reaches only operations.
+The routes of MCP and of the console are the exceptions. ``tests/integration/api/`` shows that they
+admit their callers in the same way (``test_mcp_admission.py``, ``console/``), and they reach only
+operations.
 """
 
 from types import SimpleNamespace
@@ -14,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from quorate.api.app import create_app
+from quorate.api.console.route import PATH as CONSOLE_PATH
+from quorate.api.console.route import ConsoleEndpoint, ConsoleRoute
 from quorate.api.documents import ENDPOINTS
 from quorate.api.fast_lane import FastLane, create_fast_lane
 from quorate.api.large_bodies import LargeBodies
@@ -42,6 +45,10 @@ def mcp_routes(app: FastAPI) -> list[McpRoute]:
     return [route for route in app.router.routes if type(route) is McpRoute]
 
 
+def console_routes(app: FastAPI) -> list[ConsoleRoute]:
+    return [route for route in app.router.routes if type(route) is ConsoleRoute]
+
+
 def ungated(app: FastAPI) -> list[BaseRoute]:
     """Return the routes that neither admit their callers nor are public on purpose."""
     return [
@@ -50,6 +57,7 @@ def ungated(app: FastAPI) -> list[BaseRoute]:
         if type(route) is not OperationRoute
         and route not in PUBLIC
         and route not in mcp_routes(app)[:1]
+        and route not in console_routes(app)[:1]
     ]
 
 
@@ -74,6 +82,14 @@ def test_mcp_has_one_route_that_serves_one_method() -> None:
     assert (route.path, route.methods) == (PATH, {METHOD})
     assert isinstance(route.app, McpEndpoint)
     assert PATH not in {public_path(one) for one in (*ENDPOINTS, *lane.operations)}
+
+
+def test_console_has_one_route_below_its_path() -> None:
+    app, _ = application()
+    (route,) = console_routes(app)
+
+    assert (route.path, type(route.app)) == (CONSOLE_PATH, ConsoleEndpoint)
+    assert not [one for one in ENDPOINTS if public_path(one).startswith("/console")]
 
 
 def test_mcp_reaches_only_operations_that_admit_their_callers() -> None:

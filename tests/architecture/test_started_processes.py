@@ -21,6 +21,7 @@ START = {
     "tests/e2e/cli/test_mcp.py",
     "tests/e2e/cli/test_message_bodies.py",
     "tests/e2e/cli/test_watch.py",
+    "tests/e2e/console/conftest.py",
     "tests/e2e/client/agent_fleet.py",
     "tests/e2e/service/test_mcp_clients.py",
     "tests/e2e/containers/deployment.py",

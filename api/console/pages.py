@@ -1,0 +1,99 @@
+"""Render pages: the templates, and the headers that every response of the console has.
+
+* Every value is escaped. Characters that reorder or hide text are shown by their code.
+* The policy permits files of this service only: no inline script, no inline style, no ``eval``.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from quorate.api.responses import Response
+from quorate.domain.shared.timestamps import instant
+
+TEMPLATES = Path(__file__).parent / "templates"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_KEPT = frozenset("\n\t")
+
+
+def visible(value: Any) -> Any:  # noqa: ANN401 - what a template prints.
+    """Replace characters that reorder or hide text by their code."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(one if one in _KEPT or not _is_hidden(one) else _code(one) for one in value)
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Cn"}
+
+
+def _code(character: str) -> str:
+    return f"\u27e8U+{ord(character):04X}\u27e9"
+
+
+def words(name: str) -> str:
+    """Return a name of Python or of a class as words: ``LeaseAcquired`` is "Lease acquired"."""
+    return _WORD_START.sub(" ", name).replace("_", " ").capitalize()
+
+
+def percent(part: float, whole: float) -> int:
+    return 0 if whole <= 0 else round(min(max(part / whole, 0), 1) * 100)
+
+
+def milliseconds(text: str) -> int:
+    return int(instant(text))
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["words"] = words
+    made.filters["ms"] = milliseconds
+    made.globals["percent"] = percent
+    return made
+
+
+def render(template: str, variables: Mapping[str, Any]) -> str:
+    return environment().get_template(template).render(variables)
+
+
+def html_response(
+    text: str, status: int = HTTPStatus.OK, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Response:
+    body = text.encode("utf-8", "replace")
+    described = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    return Response(status, [*described, *SECURITY_HEADERS, *headers], body)
+
+
+def redirect(path: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:
+    found = [(b"location", path.encode("ascii")), (b"content-length", b"0")]
+    return Response(HTTPStatus.SEE_OTHER, [*found, *SECURITY_HEADERS, *headers], b"")

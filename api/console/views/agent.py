@@ -1,0 +1,44 @@
+"""One agent: its state, leases, quotas, keys and history."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from quorate.api.console.caller import Caller
+from quorate.api.console.views.recent_events import recent_events
+from quorate.api.console.views.view import PAGE_LENGTH, Place, View
+
+
+async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
+    id_ = place.ids["id"]
+    agent = await caller.read("getAgent", {"agent_id": id_})
+    leases = await caller.read("listLeases", agent_id=id_, limit=PAGE_LENGTH)
+    quotas = await caller.read("getQuotas", agent_id=id_)
+    keys: Any = None
+    if caller.may_call("listKeys"):
+        listed = await caller.read("listKeys", limit=1_000)
+        keys = [key for key in listed.body if key.get("agentId") == id_]
+    notifications: Any = None
+    if caller.session.principal.role == "tenant":
+        page = await caller.read("listNotifications", agent_id=id_, limit=PAGE_LENGTH)
+        notifications = page.body
+    history = await recent_events(caller, before=place.get("before"), agent_id=id_)
+    return {
+        "agent": agent.body,
+        "leases": leases.body,
+        "quotas": [one for one in quotas.body["quotas"] if one["quota"].endswith("_per_agent")],
+        "keys": keys,
+        "notifications": notifications,
+        "history": history,
+    }
+
+
+VIEW = View(
+    name="agent",
+    path="/agents/{id}",
+    title="Agent",
+    template="agent.html",
+    load=load,
+    needs=("getAgent", "listLeases", "getQuotas"),
+    filters=("before",),
+    in_navigation=False,
+)

@@ -1,0 +1,175 @@
+"""The console in Chromium: what an operator sees while agents work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+from quorate.api.console.views.registry import VIEWS
+from tests.e2e.service.service_process import ServiceProcess
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+WITHIN_A_SECOND = 1_000
+RECONNECT_MILLISECONDS = 20_000
+HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe " + "a" * 70
+COORDINATION = "/v1/agent/coordination"
+
+
+class Watched:
+    """A browser context, with the errors and the hosts of all its pages."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        self.url = url
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        context.on("console", self._record)
+        context.on("request", self._record_host)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+
+    def _record(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.errors.append(message.text)
+
+    def _record_host(self, request: Request) -> None:
+        self.hosts.add(urlsplit(request.url).netloc)
+
+    def open(self, path: str) -> Page:
+        page = self.context.new_page()
+        page.goto(self.url + path)
+        return page
+
+
+@pytest.fixture
+def watched(browser: Browser, service: ServiceProcess) -> Iterator[Watched]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    found = Watched(context, service.url)
+    page = found.open("/console/login")
+    page.get_by_label("API key").fill(service.api_key)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.close()
+    yield found
+    context.close()
+
+
+class Api:
+    def __init__(self, service: ServiceProcess) -> None:
+        headers = {"Authorization": f"Bearer {service.api_key}"}
+        self.client = httpx2.Client(base_url=service.url, headers=headers, trust_env=False)
+
+    def post(self, path: str, expected: int = 200, **body: object) -> Any:  # noqa: ANN401 - JSON.
+        response = self.client.post(path, json=body)
+        assert response.status_code == expected, response.text
+        return response.json()
+
+    def register(self, name: str) -> str:
+        return str(self.post("/v1/agent/register", agentName=name, agentRole="sales")["id"])
+
+    def acquire(self, agent: str, contact: str, expected: int = 200) -> Any:  # noqa: ANN401 - JSON.
+        body = {"agentId": agent, "contactEmail": contact, "intent": HOSTILE, "durationMinutes": 5}
+        return self.post(f"{COORDINATION}/lease", expected, **body)
+
+
+@pytest.fixture
+def api(service: ServiceProcess) -> Iterator[Api]:
+    found = Api(service)
+    with found.client:
+        yield found
+
+
+def is_live(page: Page, timeout: float = RECONNECT_MILLISECONDS) -> None:
+    expect(page.locator("[data-connection]")).to_have_text("Live", timeout=timeout)
+
+
+def test_conflict_appears_within_a_second(watched: Watched, api: Api) -> None:
+    ann, bob = api.register("conflict-ann"), api.register("conflict-bob")
+    api.acquire(ann, "conflict@example.com")
+    page = watched.open("/console/")
+    is_live(page)
+
+    api.acquire(bob, "conflict@example.com", expected=409)
+
+    row = page.locator("[id^=conflict-]", has_text="conflict@example.com").first
+    expect(row).to_be_visible(timeout=WITHIN_A_SECOND)
+    assert watched.errors == []
+
+
+def test_deciding_vote_appears(watched: Watched, api: Api) -> None:
+    ann = api.register("vote-ann")
+    body: Any = {"contactEmail": "vote@example.com", "action": "send", "reason": HOSTILE}
+    proposed = api.post(
+        f"{COORDINATION}/consensus", requestingAgentId=ann, electorate="snapshot", **body
+    )
+    page = watched.open(f"/console/votes/{proposed['id']}")
+    is_live(page)
+    expect(page.locator("#vote .badge").first).to_have_text("Pending")
+
+    for voter in [one["agentId"] for one in _electorate(api, proposed["id"])]:
+        status = page.locator("#vote .badge").first
+        if status.inner_text() != "Pending":
+            break
+        path = f"{COORDINATION}/consensus/{proposed['id']}/vote"
+        api.client.post(path, json={"agentId": voter, "vote": "approve"})
+
+    expect(page.locator("#vote .badge").first).to_have_text("Approved", timeout=WITHIN_A_SECOND)
+    assert watched.errors == []
+
+
+def _electorate(api: Api, id_: str) -> Any:  # noqa: ANN401 - JSON.
+    return api.client.get(f"{COORDINATION}/consensus/{id_}/electorate").json()
+
+
+def test_paused_page_changes_only_when_it_is_resumed(watched: Watched, api: Api) -> None:
+    page = watched.open("/console/agents")
+    is_live(page)
+    page.get_by_role("button", name="Pause").click()
+
+    api.register("seen-after-pause")
+
+    resume = page.get_by_role("button", name="Resume (changed)")
+    expect(resume).to_be_visible()
+    expect(page.get_by_text("seen-after-pause")).to_have_count(0)
+    resume.click()
+    expect(page.get_by_text("seen-after-pause")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_views_are_accessible_and_load_only_from_the_service(
+    watched: Watched, api: Api, scheme: Literal["light", "dark"], width: int
+) -> None:
+    ann = api.register(f"axe-{scheme}-{width}")
+    api.acquire(ann, f"axe-{scheme}-{width}@example.com")
+    page = watched.open("/console/")
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ["/login", *(_path_of(view.path, ann) for view in VIEWS)]:
+        page.goto(f"{watched.url}/console{path}")
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run().then(found => found.violations)")
+        summary = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found]
+        assert summary == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    assert watched.hosts == {urlsplit(watched.url).netloc}
+    assert watched.errors == []
+
+
+def _path_of(path: str, agent: str) -> str:
+    found = path.replace("/agents/{id}", f"/agents/{agent}").replace("{sequence}", "1")
+    return "/votes" if "{id}" in found else found.replace("{email}", "a@example.com")
+
+
+def test_page_heals_after_a_restart(watched: Watched, api: Api, service: ServiceProcess) -> None:
+    page = watched.open("/console/agents")
+    is_live(page)
+    service.stop()
+    expect(page.locator("[data-connection=lost]")).to_be_visible()
+    service.start()
+    api.register("after-restart")
+    is_live(page)
+    expect(page.get_by_text("after-restart")).to_be_visible()
