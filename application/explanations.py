@@ -1,5 +1,7 @@
 """Explain decisions and refusals: the rule, the facts, the command, and what is possible."""
 
+import asyncio
+
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import Json, dump
@@ -25,7 +27,8 @@ async def explain_id(service: Service, call: Call) -> Reply:
         found = await ExplainedEvents(service.log).find(principal.tenant, id_)
         if found is None:
             raise NothingToExplain
-        body = dump(_explain_event(id_, found))
+        # It replays the history for each of its events: too long for the event loop.
+        body = dump(await asyncio.to_thread(_explain_event, id_, found))
     service.read_budget.charge(principal, max(len(body), len(found.history) * EVENT_BYTES))
     return Reply(body=body, sequence=found.head)
 

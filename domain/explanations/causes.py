@@ -1,6 +1,8 @@
 """Find the events on which a decision depended, by letting the rule decide without each of them.
 
-* A cause is an event of the history without which the rule decides otherwise, or cannot decide.
+* The causes are enough for the rule to decide the same, and none of them can be left out: without
+  it, the rule decides otherwise, or cannot decide. Of several events that would each be enough,
+  such as two registrations of an agent, the last one is a cause.
 * A replay uses ``TenantState.apply``, as every other replay does.
 * Of many events that replace each other, such as heartbeats, the first and the last two are
   replayed. Without the last one, the one before it counts, as it does in the whole history.
@@ -47,15 +49,18 @@ def find_causes(
     account: Account, history: History, decision: LoggedEvent
 ) -> Sequence[LoggedEvent] | None:
     """Return the causes in log order; None if the rule does not decide the same again."""
-    kept = compact(history)
-    expected = decide_again(account.decide, kept, decision)
+    needed = compact(history)
+    expected = decide_again(account.decision, needed, decision)
     if not is_reproduced(expected, decision):
         return None
-    return [
-        one
-        for at, one in enumerate(kept)
-        if decide_again(account.decide, [*kept[:at], *kept[at + 1 :]], decision) != expected
-    ]
+    size = 0
+    while size != len(needed):  # An event may be left out only after a later one was.
+        size = len(needed)
+        for one in list(needed):  # The oldest first: of two that suffice, the later one is named.
+            others = [other for other in needed if other is not one]
+            if decide_again(account.decision, others, decision) == expected:
+                needed = others
+    return needed
 
 
 def compact(history: History) -> list[LoggedEvent]:

@@ -203,17 +203,17 @@ _request_expired: Decide = lambda history, decision: due(  # noqa: E731
 ACCOUNTS: Mapping[type[Any], Account] = {
     LeaseConflicted: Account(
         rules={"": "A contact has at most one holder; a request of another one is rejected."},
-        decide=_rejected,
+        decision=_rejected,
         possible=(_WAIT, _RELEASE),
     ),
     LeaseReleased: Account(
         rules={"": "A lease ends when its holder or the tenant's key releases it."},
-        decide=_released,
+        decision=_released,
         possible=(_AVAILABLE,),
     ),
     LeaseExpired: Account(
         rules={"": "A lease ends at its expiry time, unless it is renewed before."},
-        decide=_lease_expired,
+        decision=_lease_expired,
         possible=(_AVAILABLE,),
     ),
     LeaseRevoked: Account(
@@ -224,7 +224,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             SUPERSEDED: "A lease is revoked when its agent acquires the contact again as another"
             " process, or after another registration.",
         },
-        decide=_revoked,
+        decision=_revoked,
         possible=(
             Possible(
                 action="Send a heartbeat or register, then acquire the contact again",
@@ -234,7 +234,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     ),
     AgentLapsed: Account(
         rules={"": "An agent is inactive when no heartbeat arrives within its window."},
-        decide=_lapsed,
+        decision=_lapsed,
         possible=(
             Possible(action="Send a heartbeat: quorate agents heartbeat", when="at any time"),
         ),
@@ -244,7 +244,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "An agent leaves when it deregisters; its leases end with it.",
             "key_revoked": "An agent leaves when its last key is revoked; its leases end with it.",
         },
-        decide=_left,
+        decision=_left,
         possible=(Possible(action="Register the agent again", when="while it has a valid key"),),
     ),
     SendBlocked: Account(
@@ -253,7 +253,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "lease_conflict": "The send gate blocks an agent while another one holds the contact.",
             "stale_fence": "The send gate blocks a fence that is not that of the active lease.",
         },
-        decide=_blocked,
+        decision=_blocked,
         possible=(
             _WAIT,
             Possible(
@@ -267,17 +267,17 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A proposal is decided by the vote with which more than half of the electorate"
             " has voted the same."
         },
-        decide=_decided,
+        decision=_decided,
         possible=(_ANOTHER_PROPOSAL,),
     ),
     ConsensusExpired: Account(
         rules={"": "A proposal without a majority expires at its timeout."},
-        decide=_request_expired,
+        decision=_request_expired,
         possible=(_ANOTHER_PROPOSAL,),
     ),
     ConsensusCancelled: Account(
         rules={"": "The proposer or the tenant's key may cancel a proposal that is pending."},
-        decide=_cancelled,
+        decision=_cancelled,
         possible=(_ANOTHER_PROPOSAL,),
     ),
 }

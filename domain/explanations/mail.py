@@ -148,7 +148,7 @@ _RESEND = Possible(action="Send the message again: quorate mail send", when="at 
 ACCOUNTS: Mapping[type[Any], Account] = {
     MessageDelivered: Account(
         rules={"": "A message to an agent is in its mailbox at once, if its policy accepts it."},
-        decide=_delivered,
+        decision=_delivered,
         possible=(Possible(action="Read it: quorate mail inbox", when="until it is deleted"),),
     ),
     MessageRefused: Account(
@@ -156,7 +156,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A message to an address of the tenant that names no agent is refused.",
             CONTACT_BLOCKED: "An agent's mail policy decides whose messages it accepts.",
         },
-        decide=_refused,
+        decision=_refused,
         possible=(
             Possible(
                 action="Correct the address, or ask the agent to change its mail policy",
@@ -173,7 +173,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "stale_fence": "A message whose fence is not that of the active lease is blocked.",
             "sending_frozen": "A message of an agent whose sending is frozen is blocked.",
         },
-        decide=_blocked,
+        decision=_blocked,
         possible=(
             Possible(
                 action="Acquire the contact, then send the message again",
@@ -183,7 +183,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     ),
     MessageRelayed: Account(
         rules={"": "A message has left when the SMTP relay accepts it."},
-        decide=_relayed,
+        decision=_relayed,
         possible=(),
     ),
     MessageBounced: Account(
@@ -191,7 +191,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A message bounces when the SMTP relay rejects it permanently.",
             "returned": "A message bounces when a report says that it came back.",
         },
-        decide=_bounced,
+        decision=_bounced,
         possible=(
             Possible(action="Correct the address and send the message again", when="at any time"),
         ),
@@ -201,7 +201,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A message is a dead letter when temporary failures last longer than the"
             " operator's limit."
         },
-        decide=_dead_lettered,
+        decision=_dead_lettered,
         possible=(
             Possible(
                 action="Retry it or drop it: quorate mail dead-letters",
@@ -211,12 +211,12 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     ),
     DeadLetterDropped: Account(
         rules={"": "An operator gives up a dead letter or a message that is held."},
-        decide=_dropped,
+        decision=_dropped,
         possible=(_RESEND,),
     ),
     MessageCancelled: Account(
         rules={"": "A message whose body is erased before it leaves is cancelled."},
-        decide=_cancelled,
+        decision=_cancelled,
         possible=(_RESEND,),
     ),
     MessageErased: Account(
@@ -224,7 +224,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "The body of a message is erased on request.",
             "retention": "The body of a message is erased when its retention time is over.",
         },
-        decide=_erased,
+        decision=_erased,
         possible=(_RESEND,),
     ),
     MailSendingFrozen: Account(
@@ -232,7 +232,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "An operator freezes the sending of an agent.",
             "reputation": "The sending of an agent is frozen when too many of its messages bounce.",
         },
-        decide=_frozen,
+        decision=_frozen,
         possible=(Possible(action="Thaw it: quorate mail thaw", when="by an operator"),),
     ),
 }

@@ -53,7 +53,7 @@ class Account:
     """
 
     rules: Mapping[str, str]
-    decide: Decide
+    decision: Decide
     possible: tuple[Possible, ...]
 
     def rule(self, event: object) -> str:

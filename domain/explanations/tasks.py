@@ -115,7 +115,7 @@ _RESULT = Possible(
 ACCOUNTS: Mapping[type[Any], Account] = {
     TaskCompleted: Account(
         rules={"": "A task ends with the result of the worker that has its claim."},
-        decide=_completed,
+        decision=_completed,
         possible=(_RESULT,),
     ),
     TaskFailed: Account(
@@ -125,7 +125,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "timed_out": "A task fails when its time is over, with or without a worker.",
             "dead_letter": "A task fails as a dead letter when its last attempt ends.",
         },
-        decide=_failed,
+        decision=_failed,
         possible=(
             Possible(
                 action="Offer the task again: quorate call retryTask",
@@ -139,7 +139,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A task ends when it is canceled, by a request or with the task in whose run it"
             " was submitted."
         },
-        decide=_canceled,
+        decision=_canceled,
         possible=(_SUBMIT,),
     ),
     TaskClaimEnded: Account(
@@ -150,19 +150,19 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "agent_inactive": "The claims of a worker end when its heartbeats stop.",
             "agent_deregistered": "The claims of a worker end when it deregisters.",
         },
-        decide=_claim_ended,
+        decision=_claim_ended,
         possible=(
             Possible(action="Claim the task again", when="when it is offered, at its retry time"),
         ),
     ),
     TaskContentErased: Account(
         rules={"": "The texts of a task are erased when its retention time is over."},
-        decide=_erased,
+        decision=_erased,
         possible=(_SUBMIT,),
     ),
     TaskErased: Account(
         rules={"": "A task is erased when its retention time is over."},
-        decide=_erased,
+        decision=_erased,
         possible=(_SUBMIT,),
     ),
 }

@@ -105,11 +105,12 @@ def test_every_fact_is_a_cause(steps: list[tuple[Command, int]]) -> None:
         history = select_instances(log[:at], decision)
         causes = find_causes(account, history, decision)
         assert causes, decision
-        expected = decide_again(account.decide, history, decision)
+        expected = decide_again(account.decision, history, decision)
         assert is_reproduced(expected, decision)
+        assert decide_again(account.decision, causes, decision) == expected
         for cause in causes:
-            without = [one for one in history if one is not cause]
-            assert decide_again(account.decide, without, decision) != expected
+            without = [one for one in causes if one is not cause]
+            assert decide_again(account.decision, without, decision) != expected
 
 
 def test_event_that_changes_nothing_is_no_fact() -> None:
