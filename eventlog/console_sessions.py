@@ -2,7 +2,8 @@
 
 * They are no events and concern no aggregate: the log does not record who looks at a page.
 * A session belongs to a key and not to a tenant: its id finds it, as the key's id finds a key.
-* Each addition deletes some rows that ended, so the table stays small.
+* Each addition deletes some rows that ended, and the oldest of a key that has too many. So the
+  table stays small.
 """
 
 from typing import Literal, TypeAlias
@@ -17,6 +18,7 @@ from quorate.eventlog.tables import console_sessions
 from quorate.eventlog.transactions import DatabaseTransaction, Query
 
 ENDED_PER_ADDITION_MAX = 100
+SESSIONS_PER_KEY_MAX = 32  # With its links.
 Kind: TypeAlias = Literal["session", "link"]
 
 
@@ -41,6 +43,12 @@ class SessionStore:
         self._delete = Query(delete(table).where(this), dialect)
         self._find_ended = Query(
             ended.order_by(table.c.ends_at).limit(ENDED_PER_ADDITION_MAX), dialect
+        )
+
+        of_key = select(table.c.secret_hash).where(table.c.key_id == bindparam("key_id"))
+        newest_first = of_key.order_by(table.c.ends_at.desc(), table.c.secret_hash)
+        self._find_excess = Query(
+            newest_first.offset(SESSIONS_PER_KEY_MAX - 1).limit(SESSIONS_PER_KEY_MAX), dialect
         )
 
     async def find(self, secret_hash: str, kind: Kind, now: Timestamp) -> StoredSession | None:
@@ -87,7 +95,8 @@ class SessionStore:
         self, transaction: DatabaseTransaction, session: StoredSession, now: Timestamp
     ) -> None:
         ended = await transaction.fetch(self._find_ended, {"now": now})
-        if ended:
-            await transaction.write(self._delete, [(row.secret_hash,) for row in ended])
+        excess = await transaction.fetch(self._find_excess, {"key_id": session.key_id})
+        if gone := dict.fromkeys(row.secret_hash for row in (*ended, *excess)):
+            await transaction.write(self._delete, [(one,) for one in gone])
         row = (session.secret_hash, session.kind, session.key_id, session.tenant, session.ends_at)
         await transaction.write(self._insert, [row])

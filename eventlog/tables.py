@@ -197,6 +197,7 @@ console_sessions = Table(
     Column("tenant", text(64), nullable=False),  # That an admin key picked, or of the key.
     Column("ends_at", BigInteger, nullable=False),
     Index("console_sessions_by_end", "ends_at"),
+    Index("console_sessions_of_key", "key_id", "ends_at"),
     sqlite_with_rowid=False,
 )
 

@@ -1,6 +1,7 @@
 """Log in and out: by API key, or by a link that works once; and the tenant of an admin key.
 
-* A key is posted once. Failed attempts are limited by address, like those of the API.
+* A key is posted once. Failed attempts are limited by address, like those of the API, and a login
+  counts as a command of its key.
 * A link is a page with a button: programs that fetch links do not use it up, and no other site
   can log a browser in.
 """
@@ -14,6 +15,7 @@ from quorate.api.responses import Response, reply_response
 from quorate.application.console_sessions import SESSION_SECONDS, ConsoleSessions, Session
 from quorate.application.execution import Service
 from quorate.application.operations import Reply
+from quorate.application.rate_limiter import COMMAND_RESERVE, caller_of
 from quorate.application.rendering import dump
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import Principal
@@ -40,6 +42,7 @@ class SignIn:
         principal = await limiter.authenticate_http(key, request.scope) if is_key else None
         if principal is None:
             return self.login_page("This is no valid key.", _UNAUTHORIZED)
+        self._count(principal)
         if request.cookie:
             await self._sessions.close(request.cookie)
         return self._enter(request, await self._sessions.open(principal))
@@ -57,6 +60,7 @@ class SignIn:
             request.repeated,
             request.scope,
         )
+        self._count(principal)
         path = LINK + await self._sessions.create_link(principal)
         return reply_response(Reply(body=dump({"path": path})), request.request_id)
 
@@ -80,6 +84,11 @@ class SignIn:
             raise Problem("not_found", "There is no such tenant.")
         picked = await self._sessions.pick_tenant(session, tenant)
         return redirect(LOGIN) if picked is None else self._enter(request, picked)
+
+    def _count(self, principal: Principal) -> None:
+        """Count a login; raise Problem above the rate limit, or for a suspended tenant."""
+        check = self._service.tenant_access.check
+        check(principal.tenant, caller_of(principal), COMMAND_RESERVE)
 
     def _enter(self, request: ConsoleRequest, secret: str) -> Response:
         return redirect(f"{ROOT}/", (request.cookie_header(secret, SESSION_SECONDS),))

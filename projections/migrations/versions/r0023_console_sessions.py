@@ -21,3 +21,4 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("console_sessions_by_end", "console_sessions", ["ends_at"])
+    op.create_index("console_sessions_of_key", "console_sessions", ["key_id", "ends_at"])

@@ -16,6 +16,7 @@ from quorate.api.console.views.registry import VIEWS
 from quorate.api.console.views.view import View
 from quorate.application.rate_limiter import Rates
 from quorate.domain.shared.records import changed
+from quorate.eventlog.console_sessions import SESSIONS_PER_KEY_MAX
 from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse
 from tests.integration.api.in_process import InProcess, run_in_process
 
@@ -140,6 +141,17 @@ async def test_login_creates_a_new_session_id(service: InProcess) -> None:
     assert first != second
     assert (await page(service, "/", first)).status == SEE_OTHER
     assert (await page(service, "/", second)).status == 200
+
+
+async def test_key_has_a_limited_number_of_sessions(service: InProcess) -> None:
+    key = (await issue(service, "auditor"))["key"]
+    other = await log_in(service, service.key)
+    cookies = [await log_in(service, key) for _ in range(SESSIONS_PER_KEY_MAX + 1)]
+
+    assert (await page(service, "/log", cookies[-1])).status == 200
+    ended = [cookie for cookie in cookies if (await page(service, "/log", cookie)).status != 200]
+    assert len(ended) == 1  # One of the oldest; several may begin in one millisecond.
+    assert (await page(service, "/log", other)).status == 200
 
 
 async def test_session_id_that_a_browser_sends_before_login_is_not_used(service: InProcess) -> None:
@@ -292,3 +304,15 @@ async def test_failed_logins_are_limited(tmp_path_factory: pytest.TempPathFactor
         found = [(await post(limited, "/login", key=f"wrong{n}")).status for n in range(5)]
 
     assert found == [401, 401, 401, 429, 429]
+
+
+async def test_logins_count_as_commands_of_the_key(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("counted") / "data"
+    rates = Rates(per_tenant=0.1, burst_per_tenant=10)
+    async with run_in_process(folder, rates=rates) as limited:
+        found = [(await post(limited, "/login", key=limited.key)).status for _ in range(15)]
+
+    assert found[0] == SEE_OTHER
+    assert found[-1] == 429
