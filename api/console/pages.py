@@ -33,6 +33,8 @@ SECURITY_HEADERS = (
 )
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _KEPT = frozenset("\n\t")
+FACTS_SHOWN_MAX = 8  # Of an event in a list. Its page shows all.
+_REPEATED = frozenset({"contactKey", "holder", "requestedHolder"})
 
 
 def visible(value: Any) -> Any:  # noqa: ANN401 - what a template prints.
@@ -55,6 +57,19 @@ def words(name: str) -> str:
     return _WORD_START.sub(" ", name).replace("_", " ").capitalize()
 
 
+def facts(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the data of an event that a list shows: names instead of ids, and no parts."""
+    shown = [
+        (name, value)
+        for name, value in data.items()
+        if value is not None
+        and not isinstance(value, dict | list)
+        and name not in _REPEATED
+        and f"{name.removesuffix('Id')}Name" not in data
+    ]
+    return shown[:FACTS_SHOWN_MAX]
+
+
 def percent(part: float, whole: float) -> int:
     return 0 if whole <= 0 else round(min(max(part / whole, 0), 1) * 100)
 
@@ -75,6 +90,7 @@ def environment() -> Environment:
     )
     made.filters["words"] = words
     made.filters["ms"] = milliseconds
+    made.filters["facts"] = facts
     made.globals["percent"] = percent
     return made
 

@@ -1,4 +1,4 @@
-"""One event: its JSON, its hash, its place in the chain, and the events of the same command."""
+"""One event: why it was decided, its JSON, its place in the chain, and the rest of its command."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +22,12 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     if event is None:
         raise Problem("not_found", f"The log contains no event {sequence}; it may be archived.")
     same = [one for one in near if one["commandId"] == event["commandId"] and one is not event]
+    explained = None
+    if caller.may_call("explain"):
+        explained = (await caller.read("explain", {"id": str(sequence)})).body
     return {
         "event": event,
+        "explained": explained,
         "previous": next((one for one in near if one["sequence"] == sequence - 1), None),
         "same_command": same,
         "head": page.body["head"],

@@ -12,7 +12,7 @@
   // -- Times ----------------------------------------------------------------
   const exact = new Intl.DateTimeFormat(undefined, {
     month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
-    timeZoneName: "short",
+    hourCycle: "h23", timeZoneName: "short",
   });
   function duration(milliseconds) {
     const seconds = Math.round(Math.abs(milliseconds) / 1000);

@@ -125,6 +125,22 @@ async def test_views_show_hostile_text_as_text(service: InProcess) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\u27e8U+202E\u27e9" in votes
 
 
+async def test_event_page_says_why_with_links_to_its_facts(service: InProcess) -> None:
+    values = await fill(service, "contested@example.com")
+    rival = (await service.call("POST", "/v1/agent/register", {"agentName": "rival"})).json["id"]
+    lease = {"agentId": rival, "contactEmail": values["{email}"]}
+    assert (await service.call("POST", LEASE, lease)).status == 409
+    log = (await service.get("/v1/events?type=LeaseConflicted")).json["events"]
+    cookie = await log_in(service, service.key)
+
+    text = (await page(service, f"/log/{log[-1]['sequence']}", cookie)).body.decode()
+
+    explained = (await service.get(f"/v1/explain/{log[-1]['sequence']}")).json
+    assert explained["facts"]
+    for fact in explained["facts"]:
+        assert f'href="/console/log/{fact["sequence"]}"' in text
+
+
 async def test_cookie_is_for_this_browser_and_this_host_only(service: InProcess) -> None:
     response = await post(service, "/login", key=service.key)
     set_cookie = response.header("set-cookie") or ""
