@@ -138,7 +138,7 @@ class ExplainedEvents:
         if (others := others_of(decision.event)) is not None:
             types = [one.__name__ for one in others.types]
             has_id = events.c.data.contains(f'"{others.id}"', autoescape=True)
-            conditions.append(and_(events.c.type.in_(types), has_id))
+            conditions.append(and_(_has_type(types), has_id))
         in_streams = or_(*conditions)
         oldest = OldestEvent(tenant)
         await transaction.look_up([self._log.oldest_lookup(oldest)])
@@ -237,8 +237,12 @@ class ExplainedEvents:
 def _in_stream(stream: str) -> ColumnElement[bool]:
     in_it = events.c.stream == stream
     if stream.startswith(MAILBOX_STREAM):
-        return and_(in_it, events.c.type.in_(MAILBOX_TYPES))
+        return and_(in_it, _has_type(MAILBOX_TYPES))
     return in_it
+
+
+def _has_type(types: Iterable[str]) -> ColumnElement[bool]:
+    return or_(*[events.c.type == one for one in types])  # Queries are compiled without lists.
 
 
 def _choose(found: Sequence[RecordedEvent], id_: str) -> RecordedEvent:
