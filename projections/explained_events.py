@@ -144,15 +144,16 @@ class ExplainedEvents:
         await transaction.look_up([self._log.oldest_lookup(oldest)])
         first = max(oldest.archived, decision.sequence - 1 - SCANNED_EVENTS_MAX)
         last = decision.sequence - 1
-        found: dict[int, RecordedEvent] = {}
+        read = await self._read(transaction, tenant, first, last, (in_streams,), newest=True)
+        found = _by_sequence(read)
+        if len(read) == EVENTS_READ_MAX:  # There may be older ones, such as of busy agents.
+            first = min(found) - 1
         for after in await self._anchors(transaction, tenant, decision.event, agent_ids):
             if after < first:
                 until = min(after + EVENTS_AFTER_BEGINNING, first)
                 found |= _by_sequence(
                     await self._read(transaction, tenant, after, until, (in_streams,))
                 )
-        read = await self._read(transaction, tenant, first, last, (in_streams,), newest=True)
-        found |= _by_sequence(read)
         gap = Gap(after=0, until=first) if first > 0 else None
         return [_logged(found[at]) for at in sorted(found)], gap
 

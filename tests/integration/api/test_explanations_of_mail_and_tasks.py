@@ -11,6 +11,7 @@ from quorate.domain.mail.delivery_attempts import QueueHeld, RecordFailure
 from quorate.domain.mail.settings import RetryPolicy
 from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import CommandEnvelope
+from quorate.projections import explained_events
 from tests.integration.api.in_process import InProcess, run_in_process
 from tests.integration.api.mail_service import create_mailboxes
 from tests.integration.api.task_agents import create_agent
@@ -109,6 +110,25 @@ async def test_freeze_names_the_outcomes_of_other_messages(service: InProcess) -
     found = await explain(service, await last_of_type(service, "MailSendingFrozen"))
     assert (found["outcome"], found["isComplete"]) == ("MailSendingFrozen: reputation", True)
     assert await types_of_facts(service, found) == ["MessageBounced"] * 10
+
+
+async def test_events_of_busy_agents_leave_a_gap_and_hide_no_registration(
+    service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await create_mailboxes(service, "ann", "bob")
+    for _ in range(8):
+        await service.call("POST", "/v1/agent/register", {"agentName": "ann"})
+    unread = await explain(service, (await ann.send("nobody@agents.localhost"))["message_id"])
+    assert "gap" not in unread
+    message = (await ann.send(bob))["message_id"]
+    monkeypatch.setattr(explained_events, "EVENTS_READ_MAX", 4)
+    found = await explain(service, message)
+    assert found["isComplete"]
+    assert found["gap"]["after"] == 0
+    names = [fact["text"].split()[1] for fact in found["facts"] if fact["kind"] == "agent"]
+    assert sorted(names) == ["ann", "bob"]
+    absent = (await ann.send("nobody@agents.localhost"))["message_id"]
+    assert not (await explain(service, absent))["isComplete"]
 
 
 async def test_ids_of_another_tenant_are_as_unknown_as_ids_of_none(service: InProcess) -> None:
