@@ -49,7 +49,7 @@ def recipient_of(address: str) -> Recipient:
 
 
 def _delivered(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    """Ask again whom the address names and what its policy accepts."""
+    """Ask again which agent the address names, and what its policy accepts."""
     event: MessageDelivered = decision.event
     state, recipient = replay(history), recipient_of(event.address)
     message = state[MESSAGES][event.message_id]
@@ -78,7 +78,7 @@ def _delivered(history: History, decision: LoggedEvent) -> Sequence[Any]:
 
 
 def _refused(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    """Ask again whom the address names; without such an agent, that none was ever recorded."""
+    """Ask again which agent the address names, if any, and what its policy accepts."""
     event: MessageRefused = decision.event
     state = replay(history)
     message, sender = state[MESSAGES][event.message_id], state[AGENTS][event.agent_id]
