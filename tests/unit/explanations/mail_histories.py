@@ -1,19 +1,10 @@
 """Logs of agents that send mail, for the tests of explanations."""
 
-from quorate.domain.mail.delivery_attempts import (
-    BeginDelivery,
-)
+from quorate.domain.mail.delivery_attempts import BeginDelivery
 from quorate.domain.mail.settings import MailSettings
 from tests.unit.explanations.histories import RecordedLog
-from tests.unit.support.sample_commands import (
-    KIM,
-    id_of,
-    register,
-)
-from tests.unit.support.sample_mail import (
-    DOMAIN,
-    of_delivery,
-)
+from tests.unit.support.sample_commands import KIM, id_of, register
+from tests.unit.support.sample_mail import DOMAIN, of_delivery
 
 NAMES = ("ann", "bob", "cat")
 HOUR = 3_600_000

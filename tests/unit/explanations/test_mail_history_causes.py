@@ -21,13 +21,7 @@ from quorate.domain.shared.records import changed
 from quorate.domain.shared.state import Command
 from tests.unit.explanations.histories import RecordedLog, assert_facts_are_causes
 from tests.unit.explanations.mail_histories import HOUR, KEPT_A_DAY, NAMES, agents, begin
-from tests.unit.support.sample_commands import (
-    KIM,
-    acquire,
-    deregister,
-    id_of,
-    register,
-)
+from tests.unit.support.sample_commands import KIM, acquire, deregister, id_of, register
 from tests.unit.support.sample_commands import release as release_lease
 from tests.unit.support.sample_mail import (
     HELD,

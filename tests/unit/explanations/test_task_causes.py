@@ -242,6 +242,10 @@ def test_claim_of_a_worker_that_lapsed_names_its_last_heartbeat() -> None:
     names = log.names_of_facts(found)
     assert {"HeartbeatReceived", "TaskClaimed", "AgentLapsed"} <= set(names)
 
+    *before, lapsed, ended = log.events
+    too_early = changed(lapsed, at=before[-1].at)
+    assert not explain([*before, too_early], ended).is_reproduced, "the worker was active then"
+
 
 @pytest.mark.parametrize(
     ("leave", "type_"),
