@@ -45,7 +45,8 @@ def _explain_code(code: str) -> Json:
 
 
 def _explain_event(id_: str, found: ExplainedEvent) -> Json:
-    explanation, decision = explain(found.history, found.decision), found.decision
+    decision = found.decision
+    explanation = explain(found.history, decision, has_gap=found.gap is not None)
     body: Json = {
         "id": id_,
         "rule": explanation.rule,
@@ -62,7 +63,7 @@ def _explain_event(id_: str, found: ExplainedEvent) -> Json:
             "at": iso(decision.at),
         },
         "possible": [_render_possible(one) for one in explanation.possible],
-        "isComplete": explanation.is_reproduced,
+        "isComplete": explanation.is_complete,
     }
     if found.gap is not None:
         body["gap"] = {"after": found.gap.after, "until": found.gap.until}

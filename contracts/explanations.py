@@ -40,7 +40,8 @@ class ExplanationInfo(ResponseModel):
 
     ``command`` is absent for a problem code. ``gap`` names the sequences that were not read,
     because they are archived or too many. ``isComplete`` is false if the rule needs them: then
-    there are no facts.
+    there are no facts. It is also false if the rule needs an option of the operator, which is in no
+    log: then the rule names it.
     """
 
     id: Annotated[str, Field(max_length=ID_LENGTH_MAX * 2)]

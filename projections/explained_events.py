@@ -11,11 +11,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, or_, select
 
 from quorate.domain.coordination.leases import LeaseConflicted
 from quorate.domain.explanations.accounts import ACCOUNTS
-from quorate.domain.explanations.histories import agents_of, names_of, streams_of
+from quorate.domain.explanations.histories import (
+    MAILBOX_STREAM,
+    MAILBOX_TYPES,
+    agents_of,
+    names_of,
+    others_of,
+    streams_of,
+)
 from quorate.domain.explanations.records import LoggedEvent
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
@@ -127,20 +134,26 @@ class ExplainedEvents:
             agent_ids += [one.id for one in await self._rows(transaction, statement, tenant, name)]
             streams += [f"mailbox-{one.removeprefix('agent_')}" for one in agent_ids]
         streams += [f"agent-{one.removeprefix('agent_')}" for one in agent_ids]
-        in_streams = or_(*[events.c.stream == one for one in dict.fromkeys(streams)])
+        conditions = [_in_stream(one) for one in dict.fromkeys(streams)]
+        if (others := others_of(decision.event)) is not None:
+            types = [one.__name__ for one in others.types]
+            has_id = events.c.data.contains(f'"{others.id}"', autoescape=True)
+            conditions.append(and_(_has_type(types), has_id))
+        in_streams = or_(*conditions)
         oldest = OldestEvent(tenant)
         await transaction.look_up([self._log.oldest_lookup(oldest)])
         first = max(oldest.archived, decision.sequence - 1 - SCANNED_EVENTS_MAX)
         last = decision.sequence - 1
-        found: dict[int, RecordedEvent] = {}
+        read = await self._read(transaction, tenant, first, last, (in_streams,), newest=True)
+        found = _by_sequence(read)
+        if len(read) == EVENTS_READ_MAX:  # There may be older ones, such as of busy agents.
+            first = min(found) - 1
         for after in await self._anchors(transaction, tenant, decision.event, agent_ids):
             if after < first:
                 until = min(after + EVENTS_AFTER_BEGINNING, first)
                 found |= _by_sequence(
                     await self._read(transaction, tenant, after, until, (in_streams,))
                 )
-        read = await self._read(transaction, tenant, first, last, (in_streams,), newest=True)
-        found |= _by_sequence(read)
         gap = Gap(after=0, until=first) if first > 0 else None
         return [_logged(found[at]) for at in sorted(found)], gap
 
@@ -220,6 +233,17 @@ class ExplainedEvents:
         query = Query(statement.order_by(order).limit(limit), self._log.database.dialect)
         values = {"tenant": tenant, "after": after, "until": until, "limit": EVENTS_READ_MAX}
         return [event_from_row(row) for row in await transaction.fetch(query, values)]
+
+
+def _in_stream(stream: str) -> ColumnElement[bool]:
+    in_it = events.c.stream == stream
+    if stream.startswith(MAILBOX_STREAM):
+        return and_(in_it, _has_type(MAILBOX_TYPES))
+    return in_it
+
+
+def _has_type(types: Iterable[str]) -> ColumnElement[bool]:
+    return or_(*[events.c.type == one for one in types])  # Queries are compiled without lists.
 
 
 def _choose(found: Sequence[RecordedEvent], id_: str) -> RecordedEvent:

@@ -55,7 +55,9 @@ def _lines(found: "ExplanationInfo") -> list[str]:
         sent = f"#{command.sequence}  by {command.actor}, command {command.command_id}"
         lines.append(f"Decided   {format_time(command.at)}  {sent}")
     if not found.is_complete:
-        lines.append("Missing   The rule needs events that were not read.")
+        missing = "needs an option of the operator" if found.facts else "needs events"
+        why = "which is not in the log" if found.facts else "which were not read"
+        lines.append(f"Missing   The rule {missing}, {why}.")
     if found.gap is not None:
         lines.append(f"Gap       Events {found.gap.after + 1} to {found.gap.until} were not read.")
     lines += [f"Possible  {one.action} ({one.when})." for one in found.possible]

@@ -27,7 +27,7 @@ BY_COMMAND_ALONE: frozenset[str] = frozenset(
         *("MessageSent", "MessageReceived", "MessageRead", "MessageUnread", "MessageStarred"),
         *("MessageAcknowledged", "MessageDeleted", "MailboxFreed"),
         *("AcknowledgementReminded", "AcknowledgementOverdue"),
-        *("MessageQueued", "MessageHeld", "MessageDeferred", "ComplaintReceived"),
+        *("MessageQueued", "MessageDeferred", "ComplaintReceived"),
         *("MailPolicySet", "MailSendingThawed", "MailTierSet"),
         *("PresetApplied", "PresetRemoved"),
         *("TaskListFollowed", "TaskListUnfollowed", "TaskListDeleted"),

@@ -20,7 +20,7 @@ from quorate.domain.shared.state import TenantState
 REPLAYED_EVENTS_MAX = 300  # Their number squared is the work of one explanation.
 Outcome: TypeAlias = tuple[Any, ...] | str | None
 # What a rule raises when the state that it needs was never recorded.
-_IMPOSSIBLE = (AssertionError, AttributeError, KeyError, IndexError, TypeError)
+_IMPOSSIBLE = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def replay(history: Iterable[LoggedEvent]) -> TenantState:

@@ -28,6 +28,7 @@ from quorate.domain.explanations.causes import replay
 from quorate.domain.explanations.deadlines import due
 from quorate.domain.explanations.histories import ELECTORATE_EXPLAINED_MAX
 from quorate.domain.explanations.records import Account, Decide, History, LoggedEvent, Possible
+from quorate.domain.identity.agent_departures import DeactivateAgent
 from quorate.domain.identity.agents import (
     AGENTS,
     AgentDeregistered,
@@ -38,6 +39,7 @@ from quorate.domain.identity.agents import (
 from quorate.domain.identity.deregistration import deregister
 from quorate.domain.shared.email_addresses import EmailAddress
 
+BY_OPERATOR = "operator"
 DURATION_MINUTES = 1.0  # Of a request that is decided again; a rejection does not depend on it.
 _AVAILABLE = Possible(
     action="Acquire the contact again: quorate lease acquire", when="while no other holder has it"
@@ -128,6 +130,8 @@ def follow_departure(history: History, decision: LoggedEvent, agent_id: str) -> 
     at, departure = departures[-1]
     before = history[:at]
     again = (_lapsed if isinstance(departure.event, AgentLapsed) else _left)(before, departure)
+    if departure.event not in again:
+        return ()
     state = replay(before)
     return [*again, *state.reactions_to(departure.event)]
 
@@ -136,7 +140,11 @@ def follow_departure(history: History, decision: LoggedEvent, agent_id: str) -> 
 
 
 def _lapsed(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    return due(AGENTS, decision.event.agent_id, history, decision)
+    event: AgentLapsed = decision.event
+    if event.detail is None:
+        return due(AGENTS, event.agent_id, history, decision)
+    command = DeactivateAgent(agent_id=event.agent_id, detail=event.detail)
+    return command.decide(replay(history), decision.context)
 
 
 def _left(history: History, decision: LoggedEvent) -> Sequence[Any]:
@@ -219,7 +227,8 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     LeaseRevoked: Account(
         rules={
             "": "A lease is revoked when its holder loses the right to it.",
-            "agent_inactive": "The leases of an agent end when its heartbeats stop.",
+            "agent_inactive": "The leases of an agent end when its heartbeats stop, or an operator"
+            " deactivates it.",
             "agent_deregistered": "The leases of an agent end when it deregisters.",
             SUPERSEDED: "A lease is revoked when its agent acquires the contact again as another"
             " process, or after another registration.",
@@ -233,8 +242,12 @@ ACCOUNTS: Mapping[type[Any], Account] = {
         ),
     ),
     AgentLapsed: Account(
-        rules={"": "An agent is inactive when no heartbeat arrives within its window."},
+        rules={
+            "": "An agent is inactive when no heartbeat arrives within its window.",
+            BY_OPERATOR: "An agent is inactive when an operator deactivates it.",
+        },
         decision=_lapsed,
+        reason=lambda event: "" if event.detail is None else BY_OPERATOR,
         possible=(
             Possible(action="Send a heartbeat: quorate agents heartbeat", when="at any time"),
         ),

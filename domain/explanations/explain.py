@@ -8,10 +8,11 @@ from quorate.domain.explanations.records import Explanation, History, LoggedEven
 from quorate.domain.registry import new_state
 
 
-def explain(history: History, decision: LoggedEvent) -> Explanation:
+def explain(history: History, decision: LoggedEvent, *, has_gap: bool = False) -> Explanation:
     """Return the rule, its facts and what is possible; ``history`` is what came before, in order.
 
     Without the events that the rule needs, such as those in an archive, there are no facts.
+    ``has_gap``: there were events before that are not in the history.
     """
     event = decision.event
     account = ACCOUNTS.get(type(event))
@@ -22,8 +23,11 @@ def explain(history: History, decision: LoggedEvent) -> Explanation:
             facts=(),
             possible=(),
             is_reproduced=True,
+            is_complete=True,
         )
-    causes = find_causes(account, select_instances(history, decision), decision)
+    causes = None
+    if not has_gap or account.reason(event) not in account.denies:
+        causes = find_causes(account, select_instances(history, decision), decision)
     names = new_state()
     for one in causes or ():
         if type(one.event).__name__ in {"AgentRegistered", "AgentReregistered"}:
@@ -36,4 +40,5 @@ def explain(history: History, decision: LoggedEvent) -> Explanation:
         facts=tuple([fact_of(one, names) for one in causes or ()]),
         possible=account.possible,
         is_reproduced=causes is not None,
+        is_complete=causes is not None and account.is_certain(event),
     )

@@ -9,12 +9,13 @@ from dataclasses import fields
 from typing import Any
 
 from quorate.domain.explanations.records import Fact, LoggedEvent
-from quorate.domain.identity.agents import AGENTS
+from quorate.domain.identity.agents import AGENTS, AgentLapsed
 from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import iso
 
 _TIMES = ("expires_at", "active_until", "timeout_at", "times_out_at", "next_attempt_at", "erase_at")
 _AGENTS = ("agent_id", "holder_id", "worker_id", "spawner_id")
+DEACTIVATED = ("agent", "An operator deactivated agent {agent_name}: {detail}")
 
 # The kind of a fact, and its sentence; names of fields are in braces.
 FACTS: Mapping[str, tuple[str, str]] = {
@@ -51,9 +52,12 @@ FACTS: Mapping[str, tuple[str, str]] = {
         "delivery",
         "Attempt {attempts} to {address} failed, the next one was due at {next_attempt_at}",
     ),
+    "MessageBounced": ("delivery", "The message to {address} bounced: {reason}"),
+    "ComplaintReceived": ("delivery", "{address} reported the message as spam"),
     "MessageDeadLettered": ("delivery", "The message to {address} became a dead letter"),
     "MailPolicySet": ("mail_policy", "{agent_id} set its mail policy: {mode}"),
     "MailSendingFrozen": ("mail_account", "The sending of {agent_id} was frozen: {reason}"),
+    "MailSendingThawed": ("mail_account", "The sending of {agent_id} was thawed"),
     "TaskSubmitted": (
         "task",
         "{spawner_id} submitted the task, at most {max_attempts} attempts until {times_out_at}",
@@ -63,6 +67,11 @@ FACTS: Mapping[str, tuple[str, str]] = {
         "{worker_id} claimed the task until {expires_at} (attempt {attempts}, fence {fence})",
     ),
     "TaskClaimRenewed": ("claim", "{worker_id} renewed its claim until {expires_at}"),
+    "TaskOffered": ("task", "The task was offered again"),
+    "TaskProgressed": ("task", "{worker_id} reported progress"),
+    "TaskArtifactAdded": ("task", "{worker_id} added the file {name}"),
+    "TaskInputRequested": ("task", "{worker_id} asked for an answer"),
+    "TaskInputAnswered": ("task", "{spawner_id} answered"),
     "TaskClaimEnded": ("claim", "The claim of {worker_id} ended: {reason} (attempt {attempts})"),
     "TaskCompleted": ("task", "{worker_id} completed the task"),
     "TaskFailed": ("task", "The task failed: {reason}"),
@@ -73,7 +82,10 @@ FACTS: Mapping[str, tuple[str, str]] = {
 
 def fact_of(one: LoggedEvent, state: TenantState) -> Fact:
     """Describe an event; the state knows the names of agents."""
-    kind, template = FACTS.get(type(one.event).__name__, ("event", type(one.event).__name__))
+    name = type(one.event).__name__
+    kind, template = FACTS.get(name, ("event", name))
+    if isinstance(one.event, AgentLapsed) and one.event.detail is not None:
+        kind, template = DEACTIVATED
     text = template.format_map(_values(one.event, state))
     return Fact(kind=kind, text=f"{text}.", sequence=one.sequence, at=one.at)
 

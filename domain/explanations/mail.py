@@ -6,17 +6,20 @@ from typing import Any
 from quorate.domain.explanations.causes import replay
 from quorate.domain.explanations.deadlines import due
 from quorate.domain.explanations.records import Account, History, LoggedEvent, Possible
-from quorate.domain.identity.agents import AGENTS
-from quorate.domain.mail.accounts import MAIL_ACCOUNTS, MailSendingFrozen, account_of
+from quorate.domain.explanations.reputations import freeze_again
+from quorate.domain.identity.agents import AGENTS, AgentRef
+from quorate.domain.mail.accounts import FreezeSending, MailSendingFrozen, account_of
+from quorate.domain.mail.addresses import TO, Recipient
 from quorate.domain.mail.deliveries import (
     CONTACT_BLOCKED,
-    DELIVERIES,
+    NO_RELAY,
     NO_SUCH_AGENT,
     DeadLetterDropped,
     MessageBlocked,
     MessageBounced,
     MessageCancelled,
     MessageDeadLettered,
+    MessageHeld,
     MessageRefused,
     MessageRelayed,
 )
@@ -30,46 +33,81 @@ from quorate.domain.mail.delivery_attempts import (
 )
 from quorate.domain.mail.mailbox_entries import MessageDelivered
 from quorate.domain.mail.message_gate import find_message_block
-from quorate.domain.mail.messages import MESSAGES, EraseMessage, MessageErased
-from quorate.domain.mail.sending import refusal_of
+from quorate.domain.mail.messages import MESSAGES, EraseMessage, MessageErased, MessageSent
+from quorate.domain.mail.receiving import DeliverReceived
+from quorate.domain.mail.sending import delivered, find_recipient, refusal_of
 from quorate.domain.mail.settings import RetryPolicy
 
 # The time limit of the relay is the operator's option, and not in the log: it had passed.
 TIME_IS_OVER = RetryPolicy(hours=0.0)
+TIME_LIMIT = "time_limit"  # The reason of a dead letter, which has no field for it.
+
+
+def recipient_of(address: str) -> Recipient:
+    """Return the recipient that an address inside the tenant names, as it was parsed."""
+    return Recipient(address=address, field=TO, local=address.rpartition("@")[0])
 
 
 def _delivered(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    """Ask the recipient's policy again. What the message says is in its own event."""
+    """Ask again which agent the address names, and what its policy accepts."""
     event: MessageDelivered = decision.event
-    state = replay(history)
+    state, recipient = replay(history), recipient_of(event.address)
     message = state[MESSAGES][event.message_id]
-    reader = state[AGENTS][event.agent_id]
     if message.sender_id is None:
-        return (event,)
-    sender = state[AGENTS][message.sender_id]
+        received = DeliverReceived(
+            recipients=(recipient,), from_address=message.from_address, message_id=message.id
+        )
+        return received.decide(state, decision.context)
+    reader = find_recipient(state, recipient)
+    if reader is None:
+        return ()
     account = account_of(state, reader.id, decision.at)
-    is_refused = refusal_of(account, sender, message.from_address) is not None
-    return () if is_refused else (event,)
+    if refusal_of(account, state[AGENTS][message.sender_id], message.from_address) is not None:
+        return ()
+    # How long an acknowledgement may take is the operator's option: it is that of the event.
+    again = delivered(
+        message,
+        reader.id,
+        recipient.address,
+        message_id=message.id,
+        sender_id=message.sender_id,
+        ack_required=message.ack_required,
+        ack_minutes=event.ack_minutes if message.ack_required else None,
+    )
+    return (again,)
 
 
 def _refused(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    """Ask again which agent the address names, if any, and what its policy accepts."""
     event: MessageRefused = decision.event
     state = replay(history)
-    message = state[MESSAGES][event.message_id]
-    if event.reason == NO_SUCH_AGENT:
-        return (event,)
-    sender = state[AGENTS][event.agent_id]
-    refusals = [
-        refusal_of(account, sender, message.from_address)
-        for account in state[MAIL_ACCOUNTS].values()
-    ]
-    return (event,) if CONTACT_BLOCKED in refusals else ()
+    message, sender = state[MESSAGES][event.message_id], state[AGENTS][event.agent_id]
+    reader = find_recipient(state, recipient_of(event.address))
+    reason = NO_SUCH_AGENT
+    if reader is not None:
+        account = account_of(state, reader.id, decision.at)
+        accepted_or_why = refusal_of(account, sender, message.from_address)
+        if accepted_or_why is None:
+            return ()
+        reason = accepted_or_why
+    again = MessageRefused(
+        message_id=message.id, agent_id=sender.id, address=event.address, reason=reason
+    )
+    return (again,)
+
+
+def _is_sent_with(history: History, decision: LoggedEvent) -> bool:
+    """Return whether a recipient was judged when the message was sent, and not later."""
+    return any(
+        isinstance(one.event, MessageSent) and one.command_id == decision.command_id
+        for one in history
+    )
 
 
 def _blocked(history: History, decision: LoggedEvent) -> Sequence[Any]:
     event: MessageBlocked = decision.event
     state = replay(history)
-    if event.delivery_id in state[DELIVERIES]:
+    if not _is_sent_with(history, decision):
         command = BeginDelivery(
             message_id=event.message_id,
             delivery_id=event.delivery_id,
@@ -77,11 +115,26 @@ def _blocked(history: History, decision: LoggedEvent) -> Sequence[Any]:
             agent_id=event.agent_id,
         )
         return command.decide(state, decision.context)
-    fields = ("delivery_id", "message_id", "agent_id", "address", "thread_id", "contact_key")
-    queued = {field: getattr(event, field) for field in fields}
-    fence = state[MESSAGES][event.message_id].fence
-    block = find_message_block(state, decision.at, queued, event.agent_name, fence)
+    message = state[MESSAGES][event.message_id]
+    name = state[AGENTS][event.agent_id].name
+    block = find_message_block(state, decision.at, _queued(event), name, message.fence)
     return () if block is None else (block,)
+
+
+def _queued(event: MessageBlocked | MessageHeld) -> dict[str, Any]:
+    fields = ("delivery_id", "message_id", "agent_id", "address", "thread_id", "contact_key")
+    return {field: getattr(event, field) for field in fields}
+
+
+def _held(history: History, decision: LoggedEvent) -> Sequence[Any]:
+    """Ask the send gate again; that there was no relay is the operator's option."""
+    event: MessageHeld = decision.event
+    state = replay(history)
+    message, sender = state[MESSAGES][event.message_id], state[AGENTS][event.agent_id]
+    block = find_message_block(state, decision.at, _queued(event), sender.name, message.fence)
+    if block is not None:
+        return ()
+    return (MessageHeld(**_queued(event), reason=NO_RELAY, fence=message.fence),)
 
 
 def _relayed(history: History, decision: LoggedEvent) -> Sequence[Any]:
@@ -137,10 +190,13 @@ def _erased(history: History, decision: LoggedEvent) -> Sequence[Any]:
 
 
 def _frozen(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    """Freeze again what is not frozen; the outcomes that led to it are many and not named."""
     event: MailSendingFrozen = decision.event
-    account = account_of(replay(history), event.agent_id, decision.at)
-    return () if account.frozen_at is not None else (event,)
+    if event.reason == "reputation":
+        return freeze_again(history, decision)
+    command = FreezeSending(
+        caller=decision.caller, agent=AgentRef(id=event.agent_id), detail=event.detail
+    )
+    return command.decide(replay(history), decision.context)
 
 
 _RESEND = Possible(action="Send the message again: quorate mail send", when="at any time")
@@ -157,6 +213,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             CONTACT_BLOCKED: "An agent's mail policy decides whose messages it accepts.",
         },
         decision=_refused,
+        denies=frozenset({NO_SUCH_AGENT}),
         possible=(
             Possible(
                 action="Correct the address, or ask the agent to change its mail policy",
@@ -181,6 +238,20 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             ),
         ),
     ),
+    MessageHeld: Account(
+        rules={
+            "": "Without an SMTP relay, a message to a person that may leave is held. Whether there"
+            " was a relay is an option of the operator and not in the log."
+        },
+        decision=_held,
+        assumes=frozenset({NO_RELAY}),
+        possible=(
+            Possible(
+                action="Let the operator configure an SMTP relay: held messages are queued then",
+                when="until it is dropped",
+            ),
+        ),
+    ),
     MessageRelayed: Account(
         rules={"": "A message has left when the SMTP relay accepts it."},
         decision=_relayed,
@@ -199,9 +270,11 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     MessageDeadLettered: Account(
         rules={
             "": "A message is a dead letter when temporary failures last longer than the"
-            " operator's limit."
+            " operator's limit. That limit is not in the log."
         },
         decision=_dead_lettered,
+        reason=lambda _event: TIME_LIMIT,
+        assumes=frozenset({TIME_LIMIT}),
         possible=(
             Possible(
                 action="Retry it or drop it: quorate mail dead-letters",
@@ -230,7 +303,8 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     MailSendingFrozen: Account(
         rules={
             "": "An operator freezes the sending of an agent.",
-            "reputation": "The sending of an agent is frozen when too many of its messages bounce.",
+            "reputation": "The sending of an agent is frozen when more than half of its last"
+            " messages to people, of 10 to 100, bounced or were reported.",
         },
         decision=_frozen,
         possible=(Possible(action="Thaw it: quorate mail thaw", when="by an operator"),),

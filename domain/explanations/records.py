@@ -49,15 +49,27 @@ class Account:
     """The rule that records one type of event.
 
     * ``rules``: one sentence for each reason of the event; the key "" is for all others.
-    * ``decide`` uses the functions that decided at first. The explanation has no rules of its own.
+    * ``decision`` uses the functions that decided at first. The explanation has no own rules.
+    * ``reason`` names the reason of an event that has no field for it.
+    * ``assumes`` are the reasons whose rule needs what no log has, such as an operator's option.
+      The rule says what it is, and is decided as if it had been as the event says.
+    * ``denies`` are the reasons that hold because something was never recorded: a rule that does
+      not know all events cannot tell.
     """
 
     rules: Mapping[str, str]
     decision: Decide
     possible: tuple[Possible, ...]
+    reason: Callable[[Any], str] = lambda event: str(getattr(event, "reason", ""))
+    assumes: frozenset[str] = frozenset()
+    denies: frozenset[str] = frozenset()
 
     def rule(self, event: object) -> str:
-        return self.rules.get(str(getattr(event, "reason", "")), self.rules[""])
+        return self.rules.get(self.reason(event), self.rules[""])
+
+    def is_certain(self, event: object) -> bool:
+        """Return whether the log has all that the rule needs."""
+        return self.reason(event) not in self.assumes
 
 
 @record
@@ -72,10 +84,15 @@ class Fact:
 
 @record
 class Explanation:
-    """``is_reproduced``: the rule decides the same again from the events that were read."""
+    """What the causes of a decision are, and how sure that is.
+
+    * ``is_reproduced``: the rule decides the same again from the events that were read.
+    * ``is_complete``: it does, and needs nothing that is not in the log.
+    """
 
     rule: str
     outcome: str
     facts: tuple[Fact, ...]
     possible: tuple[Possible, ...]
     is_reproduced: bool
+    is_complete: bool

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quorate.domain.explanations.causes import replay
-from quorate.domain.explanations.coordination import follow_departure
+from quorate.domain.explanations.coordination import BY_OPERATOR, follow_departure
 from quorate.domain.explanations.deadlines import due
 from quorate.domain.explanations.records import Account, History, LoggedEvent, Possible
 from quorate.domain.identity.agents import AgentRef, acting
+from quorate.domain.sessions.presets import Restrictions
 from quorate.domain.sessions.task_claims import FailTask, ReleaseClaim, held_task
 from quorate.domain.sessions.task_events import (
     ENDED_BY,
@@ -19,17 +20,22 @@ from quorate.domain.sessions.task_events import (
     TaskFailed,
 )
 from quorate.domain.sessions.task_nesting import CancelNestedTasks
-from quorate.domain.sessions.tasks import TASKS, canceled, claim_ended
+from quorate.domain.sessions.task_operators import CancelAnyTask, RequeueTask
+from quorate.domain.sessions.task_spawning import CancelTask
+from quorate.domain.sessions.tasks import TASKS, claim_ended, of_claim
+from quorate.domain.shared.records import changed
 from quorate.domain.shared.state import TenantState
+
+NESTED = "nested"  # A reason of a cancel, which has no field for it.
 
 
 def _completed(history: History, decision: LoggedEvent) -> Sequence[Any]:
-    """Check the claim again; the text of the result is not in the log."""
+    """Ask for the claim again. What the result says is in its own event, as it was reported."""
     event: TaskCompleted = decision.event
     state = replay(history)
     worker = acting(decision.caller, AgentRef(id=event.worker_id), state)
-    held_task(state, event.task_id, worker, event.fence)
-    return (event,)
+    task = held_task(state, event.task_id, worker, event.fence)
+    return (changed(event, **of_claim(task)),)
 
 
 def _failed(history: History, decision: LoggedEvent) -> Sequence[Any]:
@@ -73,8 +79,24 @@ def _canceled(history: History, decision: LoggedEvent) -> Sequence[Any]:
     if event.parent_id is not None:
         command = CancelNestedTasks(parent_id=event.parent_id, task_ids=(event.task_id,))
         return command.decide(state, decision.context)
-    task = state[TASKS][event.task_id]
-    return () if task.has_ended else [canceled(task)]
+    if event.detail is not None:
+        return CancelAnyTask(task_id=event.task_id, detail=event.detail).decide(
+            state, decision.context
+        )
+    is_own = decision.actor == event.spawner_id
+    request = CancelTask(
+        caller=decision.caller,
+        agent=AgentRef(id=event.spawner_id) if is_own else AgentRef(),
+        restrictions=Restrictions(),
+        task_id=event.task_id,
+    )
+    return request.decide(state, decision.context)
+
+
+def _canceler(event: TaskCanceled) -> str:
+    if event.parent_id is not None:
+        return NESTED
+    return "" if event.detail is None else BY_OPERATOR
 
 
 def _claim_ended(history: History, decision: LoggedEvent) -> Sequence[Any]:
@@ -87,6 +109,9 @@ def _claim_ended(history: History, decision: LoggedEvent) -> Sequence[Any]:
 
 
 def _given_back(event: TaskClaimEnded, state: TenantState, decision: LoggedEvent) -> Sequence[Any]:
+    if event.reason == BY_OPERATOR:
+        requeue = RequeueTask(task_id=event.task_id, detail=event.detail or "")
+        return requeue.decide(state, decision.context)
     claim: dict[str, Any] = {
         "caller": decision.caller,
         "agent": AgentRef(id=event.worker_id),
@@ -136,10 +161,13 @@ ACCOUNTS: Mapping[type[Any], Account] = {
     ),
     TaskCanceled: Account(
         rules={
-            "": "A task ends when it is canceled, by a request or with the task in whose run it"
-            " was submitted."
+            "": "A task ends when its spawner or the tenant's key cancels it.",
+            NESTED: "A task is canceled when the task in whose run it was submitted ends without a"
+            " result.",
+            BY_OPERATOR: "A task ends when an operator cancels it.",
         },
         decision=_canceled,
+        reason=_canceler,
         possible=(_SUBMIT,),
     ),
     TaskClaimEnded: Account(
@@ -147,7 +175,10 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "": "A claim ends when its worker gives the task back.",
             "expired": "A claim ends at its expiry time, unless it is renewed before.",
             "failed": "A claim ends when its worker reports that the attempt failed.",
-            "agent_inactive": "The claims of a worker end when its heartbeats stop.",
+            BY_OPERATOR: "A claim ends when an operator takes the task from its worker. The attempt"
+            " does not count.",
+            "agent_inactive": "The claims of a worker end when its heartbeats stop, or an operator"
+            " deactivates it.",
             "agent_deregistered": "The claims of a worker end when it deregisters.",
         },
         decision=_claim_ended,
