@@ -14,8 +14,10 @@ from quorate.domain.coordination.consensus import (
 )
 from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import (
+    BY_OPERATOR,
     LEASES,
     SUPERSEDED,
+    EndLease,
     LeaseConflicted,
     LeaseExpired,
     LeaseHeld,
@@ -39,7 +41,6 @@ from quorate.domain.identity.agents import (
 from quorate.domain.identity.deregistration import deregister
 from quorate.domain.shared.email_addresses import EmailAddress
 
-BY_OPERATOR = "operator"
 DURATION_MINUTES = 1.0  # Of a request that is decided again; a rejection does not depend on it.
 _AVAILABLE = Possible(
     action="Acquire the contact again: quorate lease acquire", when="while no other holder has it"
@@ -97,13 +98,16 @@ def _released(history: History, decision: LoggedEvent) -> Sequence[Any]:
 
 def _revoked(history: History, decision: LoggedEvent) -> Sequence[Any]:
     event: LeaseRevoked = decision.event
+    if event.reason == BY_OPERATOR:
+        command = EndLease(lease_id=event.lease_id, detail=event.detail or "")
+        return command.decide(replay(history), decision.context)
     if event.reason != SUPERSEDED:
         return follow_departure(history, decision, event.agent_id)
     state = replay(history)
     lease = state[LEASES][event.lease_id]
     agent = state[AGENTS][event.agent_id]
     has_registered_again = lease.incarnation not in {None, agent.incarnation}
-    command = AcquireLease(
+    acquisition = AcquireLease(
         caller=decision.caller,
         agent=AgentRef(id=event.agent_id),
         contact=_contact(event),
@@ -113,7 +117,7 @@ def _revoked(history: History, decision: LoggedEvent) -> Sequence[Any]:
         # The instance of the next lease is that of an event after this one: any other one.
         holder=event.holder if has_registered_again or event.holder else "another",
     )
-    return command.decide(state, decision.context)[:1]
+    return acquisition.decide(state, decision.context)[:1]
 
 
 def follow_departure(history: History, decision: LoggedEvent, agent_id: str) -> Sequence[Any]:
@@ -230,6 +234,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
             "agent_inactive": "The leases of an agent end when its heartbeats stop, or an operator"
             " deactivates it.",
             "agent_deregistered": "The leases of an agent end when it deregisters.",
+            BY_OPERATOR: "A lease ends when an operator ends it. The operator says why.",
             SUPERSEDED: "A lease is revoked when its agent acquires the contact again as another"
             " process, or after another registration.",
         },

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quorate.domain.coordination.leases import BY_OPERATOR
 from quorate.domain.explanations.causes import replay
-from quorate.domain.explanations.coordination import BY_OPERATOR, follow_departure
+from quorate.domain.explanations.coordination import follow_departure
 from quorate.domain.explanations.deadlines import due
 from quorate.domain.explanations.records import Account, History, LoggedEvent, Possible
 from quorate.domain.identity.agents import AgentRef, acting

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from quorate.domain.coordination.cancellations import ConsensusCancelled
 from quorate.domain.coordination.consensus import Choice, ConsensusDecided, ConsensusExpired
 from quorate.domain.coordination.leases import (
+    EndLease,
     LeaseConflicted,
     LeaseExpired,
     LeaseReleased,
@@ -132,6 +133,15 @@ def test_revocation_names_the_heartbeat_after_which_none_came() -> None:
     kinds = [kind for kind, _ in sequences(explanation)]
     assert {"heartbeat", "lease", "missing_heartbeat"} <= set(kinds)
     assert explanation.rule.startswith("The leases of an agent end when its heartbeats stop")
+
+
+def test_end_by_an_operator_names_the_grant() -> None:
+    end = EndLease(lease_id="new-lease", detail="Kim asked for a pause")
+    explanation = explained(recorded([*STARTS, (acquire("ann", KIM), 0), (end, 1)]), LeaseRevoked)
+
+    assert sequences(explanation) == [("lease", 5)]
+    assert explanation.rule.startswith("A lease ends when an operator ends it")
+    assert explanation.is_reproduced
 
 
 def test_release_names_the_grant() -> None:
