@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
     from quorate.client.rejections import LogMismatchError as LogMismatchError
     from quorate.client.rejections import NotEligibleError as NotEligibleError
+    from quorate.client.rejections import NothingToExplainError as NothingToExplainError
     from quorate.client.rejections import NotProposerError as NotProposerError
     from quorate.client.rejections import OriginForbiddenError as OriginForbiddenError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
@@ -174,6 +175,7 @@ _NAMES_BY_MODULE = {
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
         *("KeyEndedError", "LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError"),
         "LogMismatchError",
+        "NothingToExplainError",
         *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
         *("RateLimitedError", "RejectedError", "TenantSuspendedError"),
         *("RoleForbiddenError", "TenantForbiddenError", "OriginForbiddenError"),

@@ -6,7 +6,10 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from quorate.client.request_builder import Request, request_for
+from quorate.contracts.coordination.leases import END_LEASE, LeaseInfo
 from quorate.contracts.event_log import LIST_CONTENTS, ContentsInfo, ContentsQuery
+from quorate.contracts.explanations import EXPLAIN, ExplanationInfo
+from quorate.contracts.identity.agents import DEACTIVATE_AGENT, AgentInfo
 from quorate.contracts.identity.api_keys import (
     GET_OWN_KEY,
     ISSUE_KEY,
@@ -36,6 +39,7 @@ from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     PageQuery,
     ReasonQuery,
+    ReasonRequest,
     unchecked,
 )
 from quorate.domain.identity.principals import Role
@@ -165,3 +169,25 @@ def list_contents(
     joined = None if ids is None else ",".join(ids)
     query = unchecked(ContentsQuery)(after=after, limit=limit, log_id=log_id, ids=joined)
     return request_for(LIST_CONTENTS, query=query)
+
+
+# -- Operator actions and explanations ----------
+
+
+def end_lease(lease_id: str, reason: str, *, tenant_id: str | None = None) -> Request[LeaseInfo]:
+    """End a lease as an operator. An admin key names the tenant."""
+    body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
+    return request_for(END_LEASE, body, lease_id=lease_id)
+
+
+def deactivate_agent(
+    agent_id: str, reason: str, *, tenant_id: str | None = None
+) -> Request[AgentInfo]:
+    """Mark an agent inactive as an operator; its next heartbeat makes it active again."""
+    body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
+    return request_for(DEACTIVATE_AGENT, body, agent_id=agent_id)
+
+
+def explain(id_: str) -> Request[ExplanationInfo]:
+    """Explain a decision, a refusal or an event: by its id, its sequence, or a problem code."""
+    return request_for(EXPLAIN, id=id_)

@@ -159,6 +159,12 @@ class TenantNotFoundError(RejectedError, NotFoundError):
 # -- 409, and 429 for a quota -------------------------------------------------
 
 
+class NothingToExplainError(RejectedError, NotFoundError):
+    """The tenant has no decision, refusal or event with this id."""
+
+    code = problems.NothingToExplain.code
+
+
 class LogMismatchError(RejectedError, ConflictError):
     """The cursor is of another log, for example of the log before a restore from a backup.
 

@@ -41,6 +41,7 @@ class Agents(Group[CallerT_co]):
     heartbeat = Method(requests.heartbeat)
     deregister = Method(requests.deregister)
     remove = Method(requests.remove_agent)
+    deactivate = Method(requests.deactivate_agent)
     get = Method(requests.get_agent)
     list = Method(requests.list_agents)
     iterate = all_items(requests.list_agents)
@@ -54,6 +55,7 @@ class Leases(Group[CallerT_co]):
     acquire = Method(requests.acquire_lease)
     renew = Method(requests.renew_lease)
     release = Method(requests.release_lease)
+    end = Method(requests.end_lease)
     get = Method(requests.get_lease)
     list = Method(requests.list_leases)
     iterate = all_items(requests.list_leases)
@@ -154,6 +156,7 @@ class Events(Group[CallerT_co]):
 
     list = Method(requests.list_events)
     contents = Method(requests.list_contents)
+    explain = Method(requests.explain)
     pages = Pages(requests.list_events, _page_itself, following_log_page)
 
     @overload

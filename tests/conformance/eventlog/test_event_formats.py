@@ -106,6 +106,7 @@ FROM_HINT: Mapping[Any, st.SearchStrategy[Any]] = {
     tuple[Attachment, ...]: st.lists(st.dictionaries(NAMES, COUNTS | st.text()), max_size=3).map(
         tuple
     ),
+    tuple[int, ...]: st.lists(COUNTS, max_size=3).map(tuple),
     Mapping[str, bool | str]: st.dictionaries(NAMES, st.booleans() | st.text()),
     Mapping[str, Any]: st.dictionaries(NAMES, st.booleans() | st.text()),
 }

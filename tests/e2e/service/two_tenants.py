@@ -193,7 +193,7 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
         lambda side: {"tenant_id": side.tenant.id},
     ),
     **dict.fromkeys(
-        ("endLease", "deactivateAgent", "cancelConsensus"),
+        ("endLease", "deactivateAgent"),
         lambda side: {TENANT: side.tenant.id},
     ),
 }
