@@ -8,7 +8,7 @@ from quorate.contracts.event_log import GapInfo
 from quorate.contracts.operations import ID_LENGTH_MAX, Operation
 from quorate.contracts.problems import NothingToExplain
 from quorate.contracts.roles import CAN_AUDIT
-from quorate.contracts.wire_models import ResponseModel, Time, optional
+from quorate.contracts.wire_models import Query, ResponseModel, Time, optional
 
 
 class FactInfo(ResponseModel):
@@ -64,6 +64,7 @@ EXPLAIN = Operation(
         " the sequence of an event, or the code of a problem."
     ),
     roles=CAN_AUDIT,
+    query=Query,
     response=ExplanationInfo,
     errors=(NothingToExplain,),
 )

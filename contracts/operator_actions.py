@@ -14,9 +14,7 @@ REASON_REQUIRED: Mapping[str, str] = dict.fromkeys(
     "reason",
 )
 REASON_OPTIONAL: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("cancelConsensus", "retryTask", "revokeKey", "suspendTenant", "resumeTenant"), "reason"
-    ),
+    **dict.fromkeys(("retryTask", "revokeKey", "suspendTenant", "resumeTenant"), "reason"),
     **dict.fromkeys(
         ("retryDeadLetter", "dropDeadLetter", "freezeMailAccount", "thawMailAccount"), "detail"
     ),

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_OPERATE, CAN_READ
+from quorate.contracts.roles import CAN_ACT, CAN_READ
 from quorate.contracts.wire_models import (
     REASON_LENGTH_MAX,
     AgentId,
@@ -197,10 +197,10 @@ CANCEL_CONSENSUS = Operation(
     name="cancelConsensus",
     summary="Cancel a consensus proposal",
     description=(
-        "Only a pending proposal can be cancelled, by its proposer or with a tenant or admin key. "
+        "Only a pending proposal can be cancelled, by its proposer or with a tenant key. "
         "A second cancellation succeeds."
     ),
-    roles=CAN_ACT | CAN_OPERATE,
+    roles=CAN_ACT,
     body=CancelBody,
     query=Query,
     response=ConsensusInfo,

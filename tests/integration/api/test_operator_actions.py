@@ -191,21 +191,3 @@ async def test_reason_is_optional_where_it_was_not_asked_for_before(service: InP
         ("TenantSuspended", None),
         ("TenantResumed", None),
     ]
-
-
-async def test_vote_is_cancelled_with_an_admin_key(service: InProcess) -> None:
-    await create_resources(service)
-    proposal = {
-        "proposerAgent": "ann",
-        "action": "a",
-        "reason": "b",
-        "contactEmail": "kim@example.com",
-    }
-    id_ = (await ok(service, "POST", "/v1/agent/coordination/consensus", proposal))["id"]
-    body = {"tenantId": "default", "reason": WHY}
-    path = f"/v1/agent/coordination/consensus/{id_}/cancel"
-    cancelled = await service.ask(json_request("POST", path, body, key=admin(service)))
-    last = (await events(service))[-1]
-
-    assert cancelled.json["status"] == "cancelled"
-    assert (last["type"], last["data"]["reason"]) == ("ConsensusCancelled", WHY)
