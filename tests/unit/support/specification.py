@@ -22,6 +22,7 @@ from quorate.domain.identity.tenants import TENANTS
 from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.registry import AGGREGATES, new_state
 from quorate.domain.sessions.presets import PRESETS
+from quorate.domain.sessions.schedules import SCHEDULES
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.aggregates import Aggregate, Event, Reads
 from quorate.domain.shared.errors import DomainError
@@ -218,7 +219,9 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
             if each.agent_id == agent_id and each.revoked_at is None:
                 part[API_KEYS].put(each.id, each)
     _put_requests(part, complete, keys, voters)
-    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, PRESETS, TENANTS)
+    others: tuple[Aggregate[Any], ...] = (
+        *(AGENT_SETTINGS, API_KEYS, MAIL_DOMAINS, PRESETS, SCHEDULES, TENANTS),
+    )
     for aggregate in others:
         for (one,) in keys.pop(f"{aggregate.name}.id", []):
             if (known := complete[aggregate].get(one)) is not None:
