@@ -15,17 +15,17 @@ import hashlib
 import secrets
 
 from quorate.application.execution import Service
+from quorate.application.key_cache import principal_of
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.eventlog.console_sessions import Kind, SessionStore, StoredSession
 
 SESSION_SECONDS = 12 * 3600
 LINK_SECONDS = 60
 SECRET_BYTES = 32
 SECRET_LENGTH_MAX = 64
-_MILLISECONDS = 1_000
 
 
 @record
@@ -55,13 +55,11 @@ class ConsoleSessions:
 
     async def open(self, principal: Principal) -> str:
         """Return the id of a new session."""
-        tenant = "" if principal.role == "admin" else principal.tenant
-        return await self._create("session", principal.key_id, tenant, SESSION_SECONDS)
+        return await self._create("session", principal, SESSION_SECONDS)
 
     async def create_link(self, principal: Principal) -> str:
         """Return the secret of a link that logs in once."""
-        tenant = "" if principal.role == "admin" else principal.tenant
-        return await self._create("link", principal.key_id, tenant, LINK_SECONDS)
+        return await self._create("link", principal, LINK_SECONDS)
 
     async def redeem(self, secret: str) -> str | None:
         """Return the id of a new session for the secret of a link; None unless it is valid."""
@@ -79,26 +77,19 @@ class ConsoleSessions:
         row = await self._service.reader.key(stored.key_id) if stored is not None else None
         if stored is None or row is None or not row.key.is_valid(self._service.clock()):
             return None
-        principal = Principal(
-            key_id=stored.key_id,
-            role=row.key.role,
-            tenant=row.tenant,
-            agent_id=row.key.agent_id,
-            agent_name=row.key.agent_name,
-            preset=row.key.preset,
-        )
+        principal = principal_of(stored.key_id, row)
         return Session(secret=secret, principal=principal, tenant=stored.tenant)
 
     async def close(self, secret: str) -> None:
         await self._store.remove(_hash_of(secret))
 
-    async def _create(self, kind: Kind, key_id: str, tenant: str, seconds: int) -> str:
+    async def _create(self, kind: Kind, principal: Principal, seconds: int) -> str:
         secret, now = secrets.token_urlsafe(SECRET_BYTES), self._service.clock()
         stored = StoredSession(
             secret_hash=_hash_of(secret),
             kind=kind,
-            key_id=key_id,
-            tenant=tenant,
+            key_id=principal.key_id,
+            tenant="" if principal.role == "admin" else principal.tenant,
             ends_at=_after(now, seconds),
         )
         await self._store.add(stored, now)
@@ -130,4 +121,4 @@ def _hash_of(secret: str) -> str:
 
 
 def _after(now: Timestamp, seconds: int) -> Timestamp:
-    return Timestamp(now + seconds * _MILLISECONDS)
+    return Timestamp(now + seconds * MILLISECONDS_PER_SECOND)

@@ -118,14 +118,19 @@ class KeyCache:
         is_its_secret = hmac.compare_digest(expected, secret_hash(secret))
         if row is None or not is_its_secret or not row.key.is_valid(self._clock()):
             return None
-        return Principal(
-            key_id=key_id,
-            role=row.key.role,
-            tenant=row.tenant,
-            agent_id=row.key.agent_id,
-            agent_name=row.key.agent_name,
-            preset=row.key.preset,
-        )
+        return principal_of(key_id, row)
+
+
+def principal_of(key_id: str, row: KeyRow) -> Principal:
+    """Return who calls with a key."""
+    return Principal(
+        key_id=key_id,
+        role=row.key.role,
+        tenant=row.tenant,
+        agent_id=row.key.agent_id,
+        agent_name=row.key.agent_name,
+        preset=row.key.preset,
+    )
 
 
 def _digest(full_key: str) -> bytes:

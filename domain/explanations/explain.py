@@ -5,6 +5,7 @@ from quorate.domain.explanations.causes import find_causes
 from quorate.domain.explanations.facts import fact_of
 from quorate.domain.explanations.histories import select_instances
 from quorate.domain.explanations.records import Explanation, History, LoggedEvent
+from quorate.domain.identity.agents import AgentRegistered, AgentReregistered
 from quorate.domain.registry import new_state
 
 
@@ -30,7 +31,7 @@ def explain(history: History, decision: LoggedEvent, *, has_gap: bool = False) -
         causes = find_causes(account, select_instances(history, decision), decision)
     names = new_state()
     for one in causes or ():
-        if type(one.event).__name__ in {"AgentRegistered", "AgentReregistered"}:
+        if isinstance(one.event, AgentRegistered | AgentReregistered):
             names.apply(one.event, one.at)
     reason = getattr(event, "reason", None) or getattr(event, "status", None)
     kind = type(event).__name__

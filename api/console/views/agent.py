@@ -17,17 +17,12 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     if caller.may_call("listKeys"):
         listed = await caller.read("listKeys", limit=1_000)
         keys = [key for key in listed.body if key.get("agentId") == id_]
-    notifications: Any = None
-    if caller.session.principal.role == "tenant":
-        page = await caller.read("listNotifications", agent_id=id_, limit=PAGE_LENGTH)
-        notifications = page.body
     history = await recent_events(caller, before=place.get("before"), agent_id=id_)
     return {
         "agent": agent.body,
         "leases": leases.body,
         "quotas": [one for one in quotas.body["quotas"] if one["quota"].endswith("_per_agent")],
         "keys": keys,
-        "notifications": notifications,
         "history": history,
     }
 

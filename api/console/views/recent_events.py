@@ -35,8 +35,9 @@ async def recent_events(
     end = min(head, _sequence(before) - 1) if before else head
     found: list[Mapping[str, Any]] = []
     lowest = end
-    for _ in range(WINDOWS_MAX if text or any(filters.values()) else 1):
-        size = WINDOW if text or any(filters.values()) else length
+    is_filtered = bool(text) or any(filters.values())
+    size = WINDOW if is_filtered else length
+    for _ in range(WINDOWS_MAX if is_filtered else 1):
         lowest = max(0, end - size)
         page = await caller.read("listEvents", None, after=lowest, limit=size, **filters)
         found += [

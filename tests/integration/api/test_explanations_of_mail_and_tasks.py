@@ -118,7 +118,7 @@ async def test_events_of_busy_agents_leave_a_gap_and_hide_no_registration(
     ann, bob = await create_mailboxes(service, "ann", "bob")
     for _ in range(8):
         await service.call("POST", "/v1/agent/register", {"agentName": "ann"})
-    unread = await explain(service, (await ann.send("nobody@agents.localhost"))["message_id"])
+    unread = await explain(service, (await ann.send("absent@agents.localhost"))["message_id"])
     assert "gap" not in unread
     message = (await ann.send(bob))["message_id"]
     monkeypatch.setattr(explained_events, "EVENTS_READ_MAX", 4)
@@ -127,14 +127,14 @@ async def test_events_of_busy_agents_leave_a_gap_and_hide_no_registration(
     assert found["gap"]["after"] == 0
     names = [fact["text"].split()[1] for fact in found["facts"] if fact["kind"] == "agent"]
     assert sorted(names) == ["ann", "bob"]
-    absent = (await ann.send("nobody@agents.localhost"))["message_id"]
+    absent = (await ann.send("absent@agents.localhost"))["message_id"]
     assert not (await explain(service, absent))["isComplete"]
 
 
 async def test_ids_of_another_tenant_are_as_unknown_as_ids_of_none(service: InProcess) -> None:
     (ann,) = await create_mailboxes(service, "ann")
     bob = await create_agent(service, "bob")
-    message = (await ann.send("nobody@agents.localhost"))["message_id"]
+    message = (await ann.send("absent@agents.localhost"))["message_id"]
     task = await bob.spawn()
     await bob.report(await bob.claimed(), "complete", text="Done")
     await create_other_tenant(service)
