@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 \b
 Examples:
   quorate explain 42
-  quorate explain d290f1ee-6c54-4b01-90e6-d701748f0851
+  lease=$(quorate lease acquire user@example.com \\
+    --agent-name outreach-agent --quiet)
+  quorate explain "$lease"
   quorate explain lease_conflict --json
 """
     + EXIT_CODES

@@ -26,7 +26,7 @@ from tests.e2e.service.service_process import READY_LINE, ServiceProcess, enviro
 from tests.support.postgres import shared_with_role
 
 AGENTS = ("outreach-agent", "retention-agent")
-SCRIPT_SECONDS_MAX = 60.0
+SCRIPT_SECONDS_MAX = 240.0
 WIDTH = 80
 DEMO_SECONDS = "5"  # For examples without --seconds.
 # tests/e2e/service/test_external_nats.py covers what its examples start.

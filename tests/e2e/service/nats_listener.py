@@ -12,7 +12,7 @@ from quorate.domain.identity.principals import Principal
 from tests.e2e.service.service_process import POLL_SECONDS, Json
 from tests.support.nats_client import Client
 
-RECEIVE_SECONDS_MAX = 20.0
+RECEIVE_SECONDS_MAX = 60.0
 RECONNECT_SECONDS = 0.1
 UNLIMITED = -1
 

@@ -105,8 +105,9 @@ OPERATION_VALUES: Mapping[str, dict[str, list[Any] | None]] = {
     "spawnResult": _READ_TASK,
     "getArtifact": {**_READ_TASK, "artifact_id": ["artifact"]},
     "retryTask": {"task_id": ["task-dead"]},
-    "pauseSchedule": {"schedule_id": ["schedule"]},
-    "resumeSchedule": {"schedule_id": ["schedule"]},
+    "pauseSchedule": {"schedule_id": ["operated-schedule"]},
+    "resumeSchedule": {"schedule_id": ["operated-schedule"]},
+    "explain": {"id": [*LEASES, "lease_conflict", "1"]},
     "claimTask": {"presets": [["-"], ["reader", "-"]]},
     "taskList": {
         **_KEEPER,
@@ -219,10 +220,13 @@ def _sessions(service: RunningService) -> dict[str, str]:
     _tool(service, "task_list", action="create", list_id="work", subject="one")
     turn = {"kind": "agentTurn", "message": "Wake up"}
     daily = {"every_seconds": 24 * _HOUR_SECONDS}
-    schedule = _tool(service, "schedule", action="create", schedule=daily, payload=turn)
+    made = {
+        name: _tool(service, "schedule", action="create", schedule=daily, payload=turn)
+        for name in ("schedule", "operated-schedule")
+    }
     return {
         "session-message": history["messages"][0]["id"],
-        "schedule": schedule["schedule"]["id"],
+        **{name: one["schedule"]["id"] for name, one in made.items()},
     }
 
 

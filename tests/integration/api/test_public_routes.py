@@ -55,6 +55,7 @@ async def test_public_pages(service: InProcess) -> None:
 
 async def test_static_files(service: InProcess) -> None:
     media = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+    media["svg"] = "image/svg+xml"
     for name in static_names():
         found = await get(service, f"/static/{name}")
         etag = found.header("etag") or ""
