@@ -25,6 +25,7 @@ from quorate.contracts.sessions.spawn import (
 from quorate.contracts.sessions.task_models import (
     ArtifactBody,
     ClaimInfo,
+    ListedTask,
     TaskInfo,
     TaskStateInfo,
 )
@@ -46,13 +47,13 @@ from quorate.contracts.sessions.tasks import (
     ArtifactRequest,
     ClaimBody,
     CompleteBody,
-    DeadTasksQuery,
     FailBody,
     HeldBody,
     InputBody,
     ProgressBody,
     RenewBody,
     TaskQuery,
+    TasksQuery,
 )
 from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, SnakeAgentQuery, unchecked
 from quorate.domain.identity.agents import AgentRef
@@ -158,9 +159,9 @@ def answer(agent: AgentRef, task_id: str, input_id: str, text: str) -> Request[T
 
 def list_dead_letters(
     *, limit: int = PAGE_LENGTH_DEFAULT, after: str | None = None
-) -> Request[list[TaskInfo]]:
+) -> Request[list[ListedTask]]:
     """List tasks whose attempts are used up, the oldest first."""
-    query = unchecked(DeadTasksQuery)(**_given(limit=limit, after=after))
+    query = unchecked(TasksQuery)(**_given(limit=limit, after=after))
     return request_for(LIST_DEAD_TASKS, query=query)
 
 

@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -56,6 +57,7 @@ from quorate.contracts.sessions.tasks import (
     InputBody,
     ProgressBody,
     RenewBody,
+    TasksQuery,
 )
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.sessions.presets import Restrictions
@@ -74,7 +76,7 @@ from quorate.domain.sessions.task_states import Artifact, Task
 from quorate.domain.sessions.tasks import TEXT_PART, TaskNotFound
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.state import Command
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import Timestamp, iso
 
 
 async def _report(
@@ -239,15 +241,18 @@ async def list_dead_tasks(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
 
     def render(task: Task, now: Timestamp) -> Any:  # noqa: ANN401 - JSON.
-        return render_task(task, {}, now, has_result=False)
+        expires_at = None if task.claim is None else iso(task.claim.expires_at)
+        shown = render_task(task, {}, now, has_result=False)
+        return {**shown, "claim_expires_at": expires_at}
 
-    if call.query.after and not call.query.after.isdigit():
+    query: TasksQuery = call.query
+    if query.after and not query.after.isdigit():
         raise Problem("invalid_request", "after: it is not from a list of tasks.")
     return await list_reply(
         service,
         call,
         LIST_DEAD_TASKS.path,
-        lambda after, limit, size: service.sessions.tasks.dead_letters(tenant, after, limit, size),
+        partial(service.sessions.tasks.selection, tenant, query.state),
         render=render,
         cursor=lambda task: str(task.sequence),
     )

@@ -14,6 +14,21 @@ _PAYLOAD: Final = {
     "active_tools": ["write_file", "send_document"],
     "tool_choice": {"type": "any"},
 }
+_LISTED: Final = {
+    "id": _SCHEDULE,
+    "name": None,
+    "agent_id": _AGENT,
+    "schedule": _WEEKDAYS,
+    "preset": None,
+    "session_key": "agent:outreach-agent:main",
+    "missed": "one",
+    "status": "active",
+    "paused_reason": None,
+    "next_at": _NINE,
+    "last_at": None,
+    "fired_count": 0,
+    "created_at": _NOON,
+}
 
 PATH_IDS = {"schedule_id": _SCHEDULE, "scheduleId": _SCHEDULE}
 BODIES: dict[str, dict[str, Any]] = {
@@ -98,21 +113,7 @@ RESPONSES: dict[str, Any] = {
     },
     "schedule": {
         "ok": True,
-        "schedule": {
-            "id": _SCHEDULE,
-            "name": None,
-            "agent_id": _AGENT,
-            "schedule": _WEEKDAYS,
-            "payload": _PAYLOAD,
-            "preset": None,
-            "session_key": "agent:outreach-agent:main",
-            "missed": "one",
-            "status": "active",
-            "paused_reason": None,
-            "next_at": _NINE,
-            "last_at": None,
-            "fired_count": 0,
-            "created_at": _NOON,
-        },
+        "schedule": _LISTED | {"payload": _PAYLOAD},
     },
+    "listSchedules": [_LISTED],
 }

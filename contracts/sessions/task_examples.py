@@ -35,7 +35,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "cancelTask": {"reason": "Out of date"},
     "requeueTask": {"reason": "The worker hangs"},
 }
-QUERIES: dict[str, dict[str, Any]] = {"getTask": {"wait": 20, "after": 2}}
+QUERIES: dict[str, dict[str, Any]] = {
+    "getTask": {"wait": 20, "after": 2},
+    "listDeadTasks": {"state": "working"},
+}
 PATH_IDS = {"taskId": _TASK, "artifactId": _ARTIFACT}
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "task_not_found": {"taskId": _TASK},
@@ -149,7 +152,7 @@ RESPONSES: dict[str, Any] = {
         "bytes": 12,
         "data": "QWxsIGlzIHdlbGwu",
     },
-    "listDeadTasks": [_INFO | {"status": "failed", "state": "failed", "worker_id": None}],
+    "listDeadTasks": [_INFO | {"claim_expires_at": _MINUTE}],
     "retryTask": _ENDED | {"state": "submitted"},
     "cancelTask": _ENDED | {"state": "canceled"},
     "requeueTask": _ENDED | {"state": "submitted"},

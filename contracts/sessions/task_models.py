@@ -68,6 +68,12 @@ class TaskInfo(SnakeResponse):
     version: int
 
 
+class ListedTask(TaskInfo):
+    """A task in a list for operators. ``claim_expires_at`` is null while no worker has it."""
+
+    claim_expires_at: Time | None
+
+
 class ClaimedTask(SnakeResponse):
     """A task and its claim. Every report on it names ``fence``."""
 

@@ -1,4 +1,4 @@
-"""Work on tasks: claim one, report on it, and end it. Dead letters are listed and retried."""
+"""Work on tasks: claim one, report on it, and end it. Operators list and retry tasks."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ from quorate.contracts.roles import CAN_ACT, CAN_AUDIT, CAN_OPERATE, CAN_READ
 from quorate.contracts.sessions.task_models import (
     ArtifactBody,
     ClaimInfo,
+    ListedTask,
     TaskInfo,
     TaskStateInfo,
 )
@@ -143,8 +144,14 @@ class TaskQuery(SnakeAgentQuery):
     after: Sequence | None = Field(default=None, description="The `version` that is known.")
 
 
-class DeadTasksQuery(SnakeQuery, PageQuery):
+class TasksQuery(SnakeQuery, PageQuery):
     model_config = SnakeQuery.model_config
+
+    state: Literal["dead", "open", "submitted", "working", "input_required", "ended"] = Field(
+        default="dead",
+        description="`dead`: the attempts are used up. `open`: `submitted`, `working` or "
+        "`input_required`, which includes `auth_required`. `ended`: with any result.",
+    )
 
 
 # -- Operations --------------------------------------------------------------
@@ -277,11 +284,11 @@ LIST_DEAD_TASKS = Operation(
     method="GET",
     path=TASKS,
     name="listDeadTasks",
-    summary="List tasks whose attempts are used up",
+    summary="List dead letters or the tasks of another state",
     description="The oldest first. Their texts are left out.",
     roles=CAN_AUDIT,
-    query=DeadTasksQuery,
-    response=list[TaskInfo],
+    query=TasksQuery,
+    response=list[ListedTask],
 )
 RETRY_TASK = Operation(
     method="POST",
