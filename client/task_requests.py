@@ -53,6 +53,7 @@ from quorate.contracts.sessions.tasks import (
     ProgressBody,
     RenewBody,
     TaskQuery,
+    TaskSelection,
     TasksQuery,
 )
 from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, SnakeAgentQuery, unchecked
@@ -162,6 +163,17 @@ def list_dead_letters(
 ) -> Request[list[ListedTask]]:
     """List tasks whose attempts are used up, the oldest first."""
     query = unchecked(TasksQuery)(**_given(limit=limit, after=after))
+    return request_for(LIST_DEAD_TASKS, query=query)
+
+
+def list_by_state(
+    state: TaskSelection,
+    *,
+    limit: int = PAGE_LENGTH_DEFAULT,
+    after: str | None = None,
+) -> Request[list[ListedTask]]:
+    """List the tasks of all agents in one state, the oldest first; for tenants and auditors."""
+    query = unchecked(TasksQuery)(**_given(state=state, limit=limit, after=after))
     return request_for(LIST_DEAD_TASKS, query=query)
 
 

@@ -29,6 +29,20 @@ _LISTED: Final = {
     "fired_count": 0,
     "created_at": _NOON,
 }
+_ITEM_1: Final = {
+    "id": "1",
+    "subject": "Write the report",
+    "description": "",
+    "status": "pending",
+    "owner": None,
+    "owner_id": None,
+    "blocked_by": [],
+    "created_at": _NOON,
+    "updated_at": _NOON,
+    "list_id": "weekly",
+    "item_id": _ITEM,
+    "version": 1,
+}
 
 PATH_IDS = {"schedule_id": _SCHEDULE, "scheduleId": _SCHEDULE}
 BODIES: dict[str, dict[str, Any]] = {
@@ -96,24 +110,12 @@ RESPONSES: dict[str, Any] = {
     "resumeSchedule": _SCHEDULE_STATE,
     "taskList": {
         "ok": True,
-        "task": {
-            "id": "1",
-            "subject": "Write the report",
-            "description": "",
-            "status": "pending",
-            "owner": None,
-            "owner_id": None,
-            "blocked_by": [],
-            "created_at": _NOON,
-            "updated_at": _NOON,
-            "list_id": "weekly",
-            "item_id": _ITEM,
-            "version": 1,
-        },
+        "task": _ITEM_1,
     },
     "schedule": {
         "ok": True,
         "schedule": _LISTED | {"payload": _PAYLOAD},
     },
     "listSchedules": [_LISTED],
+    "listListTasks": [_ITEM_1],
 }

@@ -144,10 +144,13 @@ class TaskQuery(SnakeAgentQuery):
     after: Sequence | None = Field(default=None, description="The `version` that is known.")
 
 
+TaskSelection = Literal["dead", "open", "submitted", "working", "input_required", "ended"]
+
+
 class TasksQuery(SnakeQuery, PageQuery):
     model_config = SnakeQuery.model_config
 
-    state: Literal["dead", "open", "submitted", "working", "input_required", "ended"] = Field(
+    state: TaskSelection = Field(
         default="dead",
         description="`dead`: the attempts are used up. `open`: `submitted`, `working` or "
         "`input_required`, which includes `auth_required`. `ended`: with any result.",

@@ -77,6 +77,10 @@ class Filled:
             await self._call(path, agentName=name, vote="approve")
         await self._give_up_tasks(AGENTS[0])
         await self._schedule_turns(AGENTS[0])
+        for name in AGENTS[:ITEMS_MIN]:
+            message = {"key": f"agent:{name}:main", "message": "hello"}
+            await self._call("/v1/tools/sessions_send", agent_name=AGENTS[0], **message)
+            await self._call("/v1/tools/task_list", agent_name=name, action="create", subject="s")
 
     async def _schedule_turns(self, agent: str) -> None:
         turn = {"kind": "agentTurn", "message": "m"}
