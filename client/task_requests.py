@@ -25,7 +25,6 @@ from quorate.contracts.sessions.spawn import (
 from quorate.contracts.sessions.task_models import (
     ArtifactBody,
     ClaimInfo,
-    ListedTask,
     TaskInfo,
     TaskStateInfo,
 )
@@ -160,7 +159,7 @@ def answer(agent: AgentRef, task_id: str, input_id: str, text: str) -> Request[T
 
 def list_dead_letters(
     *, limit: int = PAGE_LENGTH_DEFAULT, after: str | None = None
-) -> Request[list[ListedTask]]:
+) -> Request[list[TaskInfo]]:
     """List tasks whose attempts are used up, the oldest first."""
     query = unchecked(TasksQuery)(**_given(limit=limit, after=after))
     return request_for(LIST_DEAD_TASKS, query=query)
@@ -171,7 +170,7 @@ def list_by_state(
     *,
     limit: int = PAGE_LENGTH_DEFAULT,
     after: str | None = None,
-) -> Request[list[ListedTask]]:
+) -> Request[list[TaskInfo]]:
     """List the tasks of all agents in one state, the oldest first; for tenants and auditors."""
     query = unchecked(TasksQuery)(**_given(state=state, limit=limit, after=after))
     return request_for(LIST_DEAD_TASKS, query=query)

@@ -76,7 +76,7 @@ from quorate.domain.sessions.task_states import Artifact, Task
 from quorate.domain.sessions.tasks import TEXT_PART, TaskNotFound
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.state import Command
-from quorate.domain.shared.timestamps import Timestamp, iso
+from quorate.domain.shared.timestamps import Timestamp
 
 
 async def _report(
@@ -241,9 +241,7 @@ async def list_dead_tasks(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
 
     def render(task: Task, now: Timestamp) -> Any:  # noqa: ANN401 - JSON.
-        expires_at = None if task.claim is None else iso(task.claim.expires_at)
-        shown = render_task(task, {}, now, has_result=False)
-        return {**shown, "claim_expires_at": expires_at}
+        return render_task(task, {}, now, has_result=False)
 
     query: TasksQuery = call.query
     if query.after and not query.after.isdigit():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from quorate.contracts.sessions.operator_lists import ListedSession
     from quorate.contracts.sessions.schedules import ListedSchedule
     from quorate.contracts.sessions.task_lists import ListTask
-    from quorate.contracts.sessions.task_models import ListedTask
+    from quorate.contracts.sessions.task_models import TaskInfo
 
 STATES = ("open", "submitted", "working", "input_required", "ended", "dead")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,12 +82,12 @@ def _print(  # noqa: PLR0917 - the parts of a list.
 @_list_options
 def list_tasks(
     sources: TargetSources,
-    state: Any,
+    state: Any,  # noqa: ANN401 - a TaskSelection.
     limit: int,
     as_json: bool,
-    quiet: bool,  # noqa: ANN401
+    quiet: bool,
 ) -> None:
-    """List the tasks of all agents in a state, the oldest first."""
+    """List the tasks of all agents in a state: the oldest first, or the newest that ended."""
     from quorate.client import task_requests
 
     found = _read(
@@ -99,7 +99,7 @@ def list_tasks(
     _print("Tasks", columns, found, _task_row, as_json, quiet)
 
 
-def _task_row(task: "ListedTask") -> Sequence[str]:
+def _task_row(task: "TaskInfo") -> Sequence[str]:
     ends = task.claim_expires_at
     return (
         task.state,

@@ -29,7 +29,7 @@ _LISTED: Final = {
     "fired_count": 0,
     "created_at": _NOON,
 }
-_ITEM_1: Final = {
+_ITEM_1: Final[dict[str, Any]] = {
     "id": "1",
     "subject": "Write the report",
     "description": "",

@@ -37,6 +37,7 @@ class TaskInfo(SnakeResponse):
     """A task. ``status`` is the one of the original, ``state`` the exact one, in A2A's terms.
 
     ``version`` counts what happened to it. ``text`` is the result; null until it is completed.
+    ``worker_id`` and ``claim_expires_at`` are null while no worker has it.
     """
 
     task_id: str
@@ -58,6 +59,7 @@ class TaskInfo(SnakeResponse):
     attempt: int
     max_attempts: int
     worker_id: str | None
+    claim_expires_at: Time | None
     percent: int | None
     message: str | None
     outputs: list[str]
@@ -66,12 +68,6 @@ class TaskInfo(SnakeResponse):
     error: str | None
     text: str | None
     version: int
-
-
-class ListedTask(TaskInfo):
-    """A task in a list for operators. ``claim_expires_at`` is null while no worker has it."""
-
-    claim_expires_at: Time | None
 
 
 class ClaimedTask(SnakeResponse):

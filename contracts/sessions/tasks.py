@@ -9,7 +9,6 @@ from quorate.contracts.roles import CAN_ACT, CAN_AUDIT, CAN_OPERATE, CAN_READ
 from quorate.contracts.sessions.task_models import (
     ArtifactBody,
     ClaimInfo,
-    ListedTask,
     TaskInfo,
     TaskStateInfo,
 )
@@ -288,10 +287,11 @@ LIST_DEAD_TASKS = Operation(
     path=TASKS,
     name="listDeadTasks",
     summary="List dead letters or the tasks of another state",
-    description="The oldest first. Their texts are left out.",
+    description="The oldest first; those that have ended, the newest first. Their texts are left "
+    "out.",
     roles=CAN_AUDIT,
     query=TasksQuery,
-    response=list[ListedTask],
+    response=list[TaskInfo],
 )
 RETRY_TASK = Operation(
     method="POST",

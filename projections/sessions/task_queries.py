@@ -14,6 +14,7 @@ from quorate.projections.snapshots import Listing, QueryResult, Size, open_snaps
 from quorate.projections.tables import tasks
 
 SEQUENCE_MAX = 2**63 - 1
+ENDED = "ended"
 # What a list of open tasks selects; another one selects dead letters, and tasks that ended.
 OPEN_STATES: Mapping[str, Sequence[State]] = {
     "open": tuple(state for state, outward in OUTWARD.items() if outward == "running"),
@@ -43,6 +44,11 @@ class TaskQueries:
             for is_of_agent, statement in ((False, page), (True, of_agent))
             for status in (None, *OUTWARD, *OUTWARD.values())
         }
+        ended = (
+            of_tenant.where(tasks.c.ended_at.is_not(None), tasks.c.sequence < bindparam("after"))
+            .order_by(tasks.c.sequence.desc())
+            .limit(limit)
+        )
         following = (
             of_tenant.where(tasks.c.sequence > bindparam("after"))
             .order_by(tasks.c.sequence)
@@ -50,7 +56,7 @@ class TaskQueries:
         )
         self._selections: Mapping[str, Query] = {
             "dead": self._query(following.where(rows.is_dead_letter)),
-            "ended": self._query(following.where(tasks.c.ended_at.is_not(None))),
+            ENDED: self._query(ended),
             **{name: self._query(_merged(following, of)) for name, of in OPEN_STATES.items()},
         }
 
@@ -80,14 +86,15 @@ class TaskQueries:
     async def selection(
         self, tenant: str, name: str, after: str, limit: int, size: Size[Task]
     ) -> QueryResult[Sequence[Task]]:
-        """Return the tasks of ``dead``, ``ended`` or OPEN_STATES, the oldest first.
+        """Return the tasks of ``dead`` or OPEN_STATES, the oldest first, or the newest of ENDED.
 
         ``after`` is a sequence.
         """
+        first = SEQUENCE_MAX if name == ENDED else 0
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
             listing = Listing(
                 self._selections[name],
-                {"tenant": tenant, "after": int(after or 0)},
+                {"tenant": tenant, "after": int(after or first)},
                 rows.from_row,
                 lambda row: row.sequence,
             )

@@ -15,7 +15,7 @@ from tests.unit.sessions.sample_tasks import cancel, claim, spawn
 
 SEARCHES = {
     "dead": "tasks_dead (tenant=? AND sequence>?)",
-    "ended": "tasks_ended (tenant=? AND sequence>?)",
+    "ended": "tasks_ended (tenant=? AND sequence<?)",
     "submitted": "tasks_open (tenant=? AND state=? AND sequence>?)",
     "working": "tasks_open (tenant=? AND state=? AND sequence>?)",
     "input_required": "tasks_open (tenant=? AND state=? AND sequence>?)",
@@ -62,6 +62,8 @@ async def test_selections_are_pages_in_the_order_of_submission(
         assert await pages("open") == [["task0", "task1"], ["task3"]]
         assert await pages("submitted") == [["task1", "task3"]]
         assert await pages("working") == [["task0"]]
-        assert await pages("ended") == [["task2"]]
         assert await pages("input_required") == await pages("dead") == []
         assert await pages("open", "elsewhere") == []
+        assert await pages("ended") == [["task2"]]
+        await stage.execute(cancel("task0"), cancel("task3"))
+        assert await pages("ended") == [["task3", "task2"], ["task0"]]

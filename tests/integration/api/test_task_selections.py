@@ -50,7 +50,7 @@ async def test_tasks_are_listed_by_their_state(service: InProcess) -> None:
         "working": ["working"],
         "input_required": ["input_required", "auth_required"],
         "open": ["working", "input_required", "auth_required", "submitted"],
-        "ended": ["completed", "dead"],
+        "ended": ["dead", "completed"],
         "dead": ["dead"],
     }
     for selection in SELECTIONS:
