@@ -12,15 +12,14 @@ from quorate.application.sessions.task_lists import list_cursor, parse_cursor, r
 from quorate.contracts.sessions.operator_lists import (
     LIST_LIST_TASKS,
     LIST_SESSIONS,
-    PREVIEW_LENGTH_MAX,
     ListTasksQuery,
     SessionsQuery,
 )
+from quorate.contracts.sessions.task_models import PREVIEW_LENGTH_MAX
 from quorate.domain.sessions.list_items import ListItem
 from quorate.domain.sessions.policies import Access
 from quorate.domain.shared.timestamps import iso
-from quorate.projections.sessions.session_queries import MessageRow
-from quorate.projections.sessions.session_summaries import SessionSummary
+from quorate.projections.sessions.session_summaries import LastMessage, SessionSummary
 from quorate.projections.snapshots import QueryResult, Size
 
 _EVERYTHING = Access(agent_id=None)
@@ -52,9 +51,8 @@ def _render(found: SessionSummary) -> Json:
     return {**render_session(found.session), "lastMessage": last}
 
 
-def _render_last(row: MessageRow) -> Json:
-    message, content = row.message, row.content
-    text = None if content is None else content.data.decode()[:PREVIEW_LENGTH_MAX]
+def _render_last(last: LastMessage) -> Json:
+    message = last.message
     return {
         "id": message.id,
         "index": message.index,
@@ -62,7 +60,7 @@ def _render_last(row: MessageRow) -> Json:
         "agentId": message.from_agent_id,
         "bytes": message.bytes,
         "createdAt": iso(message.created_at),
-        "text": text,
+        "text": last.beginning and last.beginning[:PREVIEW_LENGTH_MAX],
     }
 
 

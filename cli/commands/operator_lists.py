@@ -95,8 +95,13 @@ def list_tasks(
         lambda after, length: task_requests.list_by_state(state, after=after, limit=length),
         limit,
     )
-    columns = ("state", "attempt", "preset", "worker", "claim ends (UTC)", "submitted (UTC)", "id")
+    columns = ("state", "attempt", "preset", "worker", "claim ends (UTC)", "text", "id")
     _print("Tasks", columns, found, _task_row, as_json, quiet)
+
+
+def _first_line(text: str | None) -> str:
+    lines = (text or "").splitlines()
+    return lines[0] if lines else "-"
 
 
 def _task_row(task: "TaskInfo") -> Sequence[str]:
@@ -107,7 +112,7 @@ def _task_row(task: "TaskInfo") -> Sequence[str]:
         task.preset or "-",
         task.worker_id or "-",
         "-" if ends is None else format_table_time(ends),
-        format_table_time(task.started_at),
+        _first_line(task.task),
         task.task_id,
     )
 
@@ -135,12 +140,11 @@ def list_sessions(
 
 def _session_row(session: "ListedSession") -> Sequence[str]:
     last = session.last_message
-    lines = "" if last is None else (last.text or "").splitlines()
     return (
         format_table_time(session.updated_at),
         str(session.message_count),
         str(session.unread),
-        lines[0] if lines else "-",
+        "-" if last is None else _first_line(last.text),
         session.key,
     )
 

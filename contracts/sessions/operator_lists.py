@@ -20,8 +20,6 @@ from quorate.domain.sessions.list_items import Status
 from quorate.domain.sessions.session_messages import SessionRole
 from quorate.domain.sessions.task_lists import LIST_ID
 
-PREVIEW_LENGTH_MAX = 300
-
 
 class SessionsQuery(PageQuery):
     filter: Annotated[str, Field(max_length=FILTER_LENGTH_MAX)] | None = Field(
@@ -33,10 +31,7 @@ class SessionsQuery(PageQuery):
 
 
 class LastMessageInfo(ResponseModel):
-    """`agentId` sent it. `text` is its beginning, as JSON if it is no text.
-
-    `text` is null if the message was erased, or has more than 4096 bytes.
-    """
+    """`agentId` sent it. `text` is its beginning, as JSON if it is no text; null if erased."""
 
     id: str
     index: int

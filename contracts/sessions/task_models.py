@@ -6,6 +6,8 @@ from quorate.contracts.wire_models import SnakeResponse, Time
 from quorate.domain.sessions.task_events import InputKind
 from quorate.domain.sessions.task_states import OutwardStatus, State
 
+PREVIEW_LENGTH_MAX = 200  # Characters of a text in a list for operators.
+
 
 class ArtifactInfo(SnakeResponse):
     artifact_id: str

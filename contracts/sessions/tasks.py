@@ -287,8 +287,8 @@ LIST_DEAD_TASKS = Operation(
     path=TASKS,
     name="listDeadTasks",
     summary="List dead letters or the tasks of another state",
-    description="The oldest first; those that have ended, the newest first. Their texts are left "
-    "out.",
+    description="The oldest first; those that have ended, the newest first. `task` is the "
+    "beginning of its text; other texts are left out.",
     roles=CAN_AUDIT,
     query=TasksQuery,
     response=list[TaskInfo],

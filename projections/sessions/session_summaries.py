@@ -1,17 +1,15 @@
 """The sessions of all agents of a tenant with their last message, for operators.
 
 * The order is that of all lists of sessions: the last changed one first.
-* The body of a last message is read up to PREVIEW_BYTES_MAX, so that a page of large messages takes
-  the same time as one of small ones.
+* Of the last message only its beginning is read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, and_, bindparam, cast, select
 
-from quorate.domain.sessions.session_messages import JSON_PART, TEXT_PART, SessionMessage
+from quorate.domain.sessions.session_messages import SessionMessage
 from quorate.domain.sessions.sessions import Session
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
@@ -23,7 +21,6 @@ from quorate.projections.sessions import sessions as session_rows
 from quorate.projections.sessions.session_queries import (
     EXISTING,
     LAST_CHANGED_FIRST,
-    MessageRow,
     SessionPosition,
     is_after_cursor,
     matches_pattern,
@@ -32,16 +29,24 @@ from quorate.projections.sessions.session_queries import (
 )
 from quorate.projections.snapshots import QueryResult, Size, Snapshot, open_snapshot
 
-PREVIEW_BYTES_MAX = 4_096
 _messages = message_rows.TABLE
+# Without a bound SQLite would sort all sessions of the tenant instead of reading by the index.
+_LATEST = Timestamp(2**63 - 1)
+_BEFORE_ALL = SessionPosition(updated_at=_LATEST, created_at=_LATEST, key="")
+
+
+@record
+class LastMessage:
+    """A message, and the beginning of its text or JSON, which is None if it was erased."""
+
+    message: SessionMessage
+    beginning: str | None
 
 
 @record
 class SessionSummary:
-    """A session and its last message, whose content is None if it was erased, or is too large."""
-
     session: Session
-    last: MessageRow | None
+    last: LastMessage | None
 
     @property
     def id(self) -> str:
@@ -54,9 +59,7 @@ class SessionSummaries:
         self._clock = clock
         self._contents = ContentStore(log.database)
         self._lists = {
-            (has_filter, has_cursor): self._list(has_filter=has_filter, has_cursor=has_cursor)
-            for has_filter in (False, True)
-            for has_cursor in (False, True)
+            has_filter: self._list(has_filter=has_filter) for has_filter in (False, True)
         }
         # The tenant is in the rows as well: SQLite would read all messages of a tenant given apart.
         rows, (tenant, session_id, position) = log.database.rows("asked", 3)
@@ -77,14 +80,13 @@ class SessionSummaries:
         size: Size[SessionSummary],
     ) -> QueryResult[Sequence[SessionSummary]]:
         values = {"tenant": tenant, "pattern": None if filter_ is None else pattern_of(filter_)}
-        position = after
+        position = after or _BEFORE_ALL
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
 
             async def read(_after: str, length: int) -> Sequence[SessionSummary]:
                 nonlocal position
-                query = self._lists[filter_ is not None, position is not None]
-                place = {} if position is None else values_of(position)
-                rows = await snapshot.rows(query, {**values, **place, "limit": length})
+                place = {**values, **values_of(position), "limit": length}
+                rows = await snapshot.rows(self._lists[filter_ is not None], place)
                 found = [session_rows.from_row(row) for row in rows]
                 if found:
                     position = position_of(found[-1])
@@ -102,29 +104,23 @@ class SessionSummaries:
             values = {"asked": orjson.dumps(asked).decode()}
             messages = map(message_rows.from_row, await snapshot.rows(self._messages, values))
             found = {(one.session_id, str(one.index)): one for one in messages}
-        shown = [
-            one.id
-            for one in found.values()
-            if one.erased_at is None and one.bytes <= PREVIEW_BYTES_MAX
-        ]
-        parts = (TEXT_PART, JSON_PART)
-        contents = await self._contents.read(snapshot.transaction, tenant, shown, parts)
+        keys = [(one.id, one.part) for one in found.values()]
+        beginnings = await self._contents.read_beginnings(snapshot.transaction, tenant, keys)
 
-        def last_of(session: Session) -> MessageRow | None:
+        def last_of(session: Session) -> LastMessage | None:
             place = places[session.id]
             message = None if place is None else found.get(place)
             if message is None:
                 return None
-            return MessageRow(message=message, content=contents.get((message.id, message.part)))
+            beginning = beginnings.get((message.id, message.part))
+            return LastMessage(message=message, beginning=beginning)
 
         return [SessionSummary(session=one, last=last_of(one)) for one in sessions]
 
-    def _list(self, *, has_filter: bool, has_cursor: bool) -> Query:
-        statement: Any = EXISTING
+    def _list(self, *, has_filter: bool) -> Query:
+        statement = EXISTING.where(is_after_cursor())
         if has_filter:
             statement = statement.where(matches_pattern())
-        if has_cursor:
-            statement = statement.where(is_after_cursor())
         ordered = statement.order_by(*LAST_CHANGED_FIRST).limit(bindparam("limit"))
         return Query(ordered, self._log.database.dialect)
 

@@ -6,11 +6,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select, union_all
 
 from quorate.domain.sessions.task_states import OUTWARD, State, Task
+from quorate.domain.sessions.tasks import TASK_PART
+from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.sessions import tasks as rows
-from quorate.projections.snapshots import Listing, QueryResult, Size, open_snapshot
+from quorate.projections.snapshots import QueryResult, Size, open_snapshot
 from quorate.projections.tables import tasks
 
 SEQUENCE_MAX = 2**63 - 1
@@ -24,10 +27,23 @@ OPEN_STATES: Mapping[str, Sequence[State]] = {
 }
 
 
+@record
+class ListedTask:
+    """A task, and the beginning of its text, which is None if it was erased."""
+
+    task: Task
+    beginning: str | None
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+
 class TaskQueries:
     def __init__(self, log: EventStore, clock: Callable[[], Timestamp]) -> None:
         self._log = log
         self._clock = clock
+        self._contents = ContentStore(log.database)
         of_tenant = select(tasks).where(tasks.c.tenant == bindparam("tenant"))
         limit = bindparam("limit", type_=tasks.c.sequence.type)
         self._one = self._query(of_tenant.where(tasks.c.id == bindparam("id")))
@@ -84,21 +100,31 @@ class TaskQueries:
             return snapshot.result([rows.from_row(row) for row in found])
 
     async def selection(
-        self, tenant: str, name: str, after: str, limit: int, size: Size[Task]
-    ) -> QueryResult[Sequence[Task]]:
+        self, tenant: str, name: str, after: str, limit: int, size: Size[ListedTask]
+    ) -> QueryResult[Sequence[ListedTask]]:
         """Return the tasks of ``dead`` or OPEN_STATES, the oldest first, or the newest of ENDED.
 
         ``after`` is a sequence.
         """
-        first = SEQUENCE_MAX if name == ENDED else 0
+        last = int(after or (SEQUENCE_MAX if name == ENDED else 0))
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
-            listing = Listing(
-                self._selections[name],
-                {"tenant": tenant, "after": int(after or first)},
-                rows.from_row,
-                lambda row: row.sequence,
-            )
-            return await snapshot.page(listing, limit, size)
+
+            async def read(_after: str, length: int) -> Sequence[ListedTask]:
+                nonlocal last
+                values = {"tenant": tenant, "after": last, "limit": length}
+                found = [
+                    rows.from_row(row)
+                    for row in await snapshot.rows(self._selections[name], values)
+                ]
+                if found:
+                    last = found[-1].sequence
+                keys = [(one.id, TASK_PART) for one in found]
+                texts = await self._contents.read_beginnings(snapshot.transaction, tenant, keys)
+                return [
+                    ListedTask(task=one, beginning=texts.get((one.id, TASK_PART))) for one in found
+                ]
+
+            return await snapshot.collect(read, "", limit, size)
 
     def _query(self, statement: Select[Any]) -> Query:
         return Query(statement, self._log.database.dialect)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.sessions.task_states import Task
-from quorate.projections.sessions.task_queries import TaskQueries
+from quorate.projections.sessions.task_queries import ListedTask, TaskQueries
 from quorate.projections.snapshots import Size
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import DATABASES, open_stage
@@ -51,13 +50,13 @@ async def test_selections_are_pages_in_the_order_of_submission(
             found: list[list[str]] = []
             after = ""
             while True:
-                size: Size[Task] = Size(of=lambda _task, _now: 1, bytes_max=2**20)
+                size: Size[ListedTask] = Size(of=lambda _task, _now: 1, bytes_max=2**20)
                 page = await queries.selection(tenant, name, after, 2, size)
                 if page.found:
                     found.append([one.id for one in page.found])
                 if not page.has_more:
                     return found
-                after = str(page.found[-1].sequence)
+                after = str(page.found[-1].task.sequence)
 
         assert await pages("open") == [["task0", "task1"], ["task3"]]
         assert await pages("submitted") == [["task1", "task3"]]

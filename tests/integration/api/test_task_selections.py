@@ -61,15 +61,19 @@ async def test_tasks_are_listed_by_their_state(service: InProcess) -> None:
     assert (unknown.status, unknown.json["code"]) == (422, "invalid_request")
 
 
-async def test_listed_task_says_when_its_claim_ends(service: InProcess) -> None:
+async def test_listed_task_shows_its_claim_and_how_its_text_begins(
+    service: InProcess,
+) -> None:
     ann = await create_agent(service, "ann")
-    await ann.spawn("a secret")
+    text = "\u20ac" * 1_000
+    await ann.spawn(text, context="a secret")
     await ann.spawn()
     claimed = await ann.claimed()
     first, second = (await service.get("/v1/tasks?state=open")).json
     assert first["claim_expires_at"] == claimed["claim_expires_at"]
     assert (second["claim_expires_at"], second["worker_id"]) == (None, None)
-    assert first["task"] is None, "the texts are left out"
+    assert first["task"] == text[:200], "the beginning, in whole characters"
+    assert (first["context"], second["task"]) == (None, "report")
 
 
 async def test_pages_of_open_tasks_follow_each_other(service: InProcess) -> None:
