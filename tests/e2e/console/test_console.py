@@ -76,8 +76,8 @@ class Api:
         return self.post(f"{COORDINATION}/lease", expected, **body)
 
     def spawn(self, agent: str) -> str:
-        body = {"agent_id": agent, "task": HOSTILE, "nonblocking": True}
-        return str(self.post("/v1/tools/spawn_agent", **body)["task_id"])
+        path = "/v1/tools/spawn_agent"
+        return str(self.post(path, agent_id=agent, task=HOSTILE, nonblocking=True)["task_id"])
 
     def send(self, agent: str, key: str) -> None:
         self.post("/v1/tools/sessions_send", agent_id=agent, key=key, message=HOSTILE)
@@ -190,6 +190,10 @@ def test_views_are_accessible_and_load_only_from_the_service(
     api.acquire(ann, f"axe-{scheme}-{width}@example.com")
     task = api.spawn(ann)
     api.send(ann, f"agent:axe-{scheme}-{width}:main")
+    api.post("/v1/tools/task_list", agent_id=ann, action="create", subject=HOSTILE)
+    turn = {"kind": "agentTurn", "message": HOSTILE}
+    hourly: Any = {"schedule": {"every_seconds": 3_600}, "payload": turn}
+    api.post("/v1/tools/schedule", agent_id=ann, action="create", name=HOSTILE, **hourly)
     values = {
         "/agents/{id}": f"/agents/{ann}",
         "/tasks/{id}": f"/tasks/{task}",
