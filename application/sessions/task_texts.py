@@ -86,6 +86,7 @@ def render_task(task: Task, contents: Contents, now: Timestamp, *, has_result: b
             for one in task.inputs
         ],
         "error": task.error,
+        "is_dead_letter": task.is_dead_letter,
         "text": text_in(contents, task.result_id) if has_result else None,
         "version": task.version,
     }

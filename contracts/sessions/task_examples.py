@@ -86,6 +86,7 @@ _INFO: dict[str, Any] = {
     "artifacts": [],
     "inputs": [],
     "error": None,
+    "is_dead_letter": False,
     "text": None,
     "version": 3,
 }

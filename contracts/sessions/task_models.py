@@ -39,7 +39,8 @@ class TaskInfo(SnakeResponse):
     """A task. ``status`` is the one of the original, ``state`` the exact one, in A2A's terms.
 
     ``version`` counts what happened to it. ``text`` is the result; null until it is completed.
-    ``worker_id`` and ``claim_expires_at`` are null while no worker has it.
+    ``worker_id`` and ``claim_expires_at`` are null while no worker has it. A dead letter has used
+    up its attempts, and can be retried.
     """
 
     task_id: str
@@ -68,6 +69,7 @@ class TaskInfo(SnakeResponse):
     artifacts: list[ArtifactInfo]
     inputs: list[TaskInputInfo]
     error: str | None
+    is_dead_letter: bool
     text: str | None
     version: int
 

@@ -79,7 +79,7 @@ async def test_board_has_a_card_for_each_task_in_its_column(
     assert offers(card) == ["cancelTask", "requeueTask"]
     assert offers(live(text, f"submitted-{waiting}")) == ["cancelTask"]
     assert offers(live(text, f"dead-{dead}")) == ["retryTask"]
-    assert offers(live(text, f"ended-{dead}")) == []
+    assert offers(live(text, f"ended-{dead}")) == ["retryTask"]
     for task in (waiting, working):
         await service.call("POST", f"/v1/tasks/{task}/cancel", {"reason": "done"})
 
@@ -114,6 +114,15 @@ async def test_task_page_says_why_it_failed_and_what_happened(
     assert "check the disk" in text
     for name in ("Task submitted", "Task claimed", "Task failed"):
         assert name in text
+
+
+async def test_task_that_failed_for_good_is_not_retried(
+    service: InProcess, ann: TaskAgent, cookie: str
+) -> None:
+    id_ = await ann.spawn()
+    await ann.report(await ann.claimed(), "fail", error="no", outcome="failed")
+
+    assert offers(await text_of(service, f"/tasks/{id_}", cookie)) == []
 
 
 async def test_retry_of_a_dead_letter_records_its_reason(
