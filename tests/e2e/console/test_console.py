@@ -1,6 +1,7 @@
 """The console in Chromium: what an operator sees while agents work."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -74,6 +75,13 @@ class Api:
         body = {"agentId": agent, "contactEmail": contact, "intent": HOSTILE, "durationMinutes": 5}
         return self.post(f"{COORDINATION}/lease", expected, **body)
 
+    def spawn(self, agent: str) -> str:
+        path = "/v1/tools/spawn_agent"
+        return str(self.post(path, agent_id=agent, task=HOSTILE, nonblocking=True)["task_id"])
+
+    def send(self, agent: str, key: str) -> None:
+        self.post("/v1/tools/sessions_send", agent_id=agent, key=key, message=HOSTILE)
+
 
 @pytest.fixture
 def api(service: ServiceProcess) -> Iterator[Api]:
@@ -124,6 +132,41 @@ def _electorate(api: Api, id_: str) -> Any:  # noqa: ANN401 - JSON.
     return api.client.get(f"{COORDINATION}/consensus/{id_}/electorate").json()
 
 
+def test_task_moves_over_the_board_and_back_by_an_action(watched: Watched, api: Api) -> None:
+    ann = api.register("board-ann")
+    page = watched.open("/console/tasks")
+    is_live(page)
+
+    task = api.spawn(ann)
+    expect(page.locator(f"#submitted-{task}")).to_be_visible(timeout=WITHIN_A_SECOND)
+    api.post("/v1/tasks/claim", agent_id=ann, presets=["-"])
+    card = page.locator(f"#working-{task}")
+    expect(card).to_contain_text("1 of 3", timeout=WITHIN_A_SECOND)
+    expect(page.locator(f"#submitted-{task}")).to_have_class(re.compile("gone"))
+    card.get_by_role("link", name="Requeue task").click()
+    page.get_by_label("Reason").fill("The worker hangs")
+    page.get_by_role("button", name="Requeue task").click()
+
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    expect(page.locator(f"#submitted-{task}")).to_contain_text("0 of 3")
+    assert watched.errors == []
+
+
+def test_message_of_a_session_appears_at_the_top(watched: Watched, api: Api) -> None:
+    ann = api.register("session-ann")
+    api.send(ann, "agent:session-ann:main")
+    page = watched.open("/console/sessions")
+    page.get_by_role("link", name="agent:session-ann:main").click()
+    is_live(page)
+
+    api.send(ann, "agent:session-ann:main")
+
+    first = page.locator(".messages li").first
+    expect(first).to_have_id("message-1", timeout=WITHIN_A_SECOND)
+    expect(first).to_contain_text("<img src=x onerror=alert(1)>")
+    assert watched.errors == []
+
+
 def test_paused_page_changes_only_when_it_is_resumed(watched: Watched, api: Api) -> None:
     page = watched.open("/console/agents")
     is_live(page)
@@ -145,10 +188,22 @@ def test_views_are_accessible_and_load_only_from_the_service(
 ) -> None:
     ann = api.register(f"axe-{scheme}-{width}")
     api.acquire(ann, f"axe-{scheme}-{width}@example.com")
+    task = api.spawn(ann)
+    api.send(ann, f"agent:axe-{scheme}-{width}:main")
+    api.post("/v1/tools/task_list", agent_id=ann, action="create", subject=HOSTILE)
+    turn = {"kind": "agentTurn", "message": HOSTILE}
+    hourly: Any = {"schedule": {"every_seconds": 3_600}, "payload": turn}
+    api.post("/v1/tools/schedule", agent_id=ann, action="create", name=HOSTILE, **hourly)
+    values = {
+        "/agents/{id}": f"/agents/{ann}",
+        "/tasks/{id}": f"/tasks/{task}",
+        "{state}": "submitted",
+        "/session$": f"/session?key=agent:axe-{scheme}-{width}:main",
+    }
     page = watched.open("/console/")
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ["/login", *(_path_of(view.path, ann) for view in VIEWS)]:
+    for path in ["/login", *(_path_of(view.path, values) for view in VIEWS)]:
         page.goto(f"{watched.url}/console{path}")
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run().then(found => found.violations)")
@@ -159,9 +214,11 @@ def test_views_are_accessible_and_load_only_from_the_service(
     assert watched.errors == []
 
 
-def _path_of(path: str, agent: str) -> str:
-    found = path.replace("/agents/{id}", f"/agents/{agent}").replace("{sequence}", "1")
-    return "/votes" if "{id}" in found else found.replace("{email}", "a@example.com")
+def _path_of(path: str, values: Mapping[str, str]) -> str:
+    found = f"{path}$"
+    for name, value in {**values, "{sequence}": "1", "{email}": "a@example.com"}.items():
+        found = found.replace(name, value)
+    return "/votes" if "{id}" in found else found.removesuffix("$")
 
 
 def test_page_heals_after_a_restart(watched: Watched, api: Api, service: ServiceProcess) -> None:
