@@ -28,9 +28,11 @@ from quorate.contracts.identity.tenants import (
     CREATE_TENANT,
     GET_TENANT,
     LIST_TENANTS,
+    PAUSE_TENANT,
     RESUME_TENANT,
     SET_TENANT_LIMITS,
     SUSPEND_TENANT,
+    UNPAUSE_TENANT,
     TenantBody,
     TenantInfo,
 )
@@ -130,6 +132,15 @@ def suspend_tenant(tenant_id: str, *, reason: str | None = None) -> Request[Tena
 
 def resume_tenant(tenant_id: str, *, reason: str | None = None) -> Request[TenantInfo]:
     return request_for(RESUME_TENANT, query=_why(reason), tenant_id=tenant_id)
+
+
+def pause_tenant(tenant_id: str, reason: str) -> Request[TenantInfo]:
+    """Pause a tenant: its keys read, and their commands are rejected."""
+    return request_for(PAUSE_TENANT, unchecked(ReasonRequest)(reason=reason), tenant_id=tenant_id)
+
+
+def unpause_tenant(tenant_id: str, reason: str) -> Request[TenantInfo]:
+    return request_for(UNPAUSE_TENANT, unchecked(ReasonRequest)(reason=reason), tenant_id=tenant_id)
 
 
 def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:

@@ -389,3 +389,5 @@ set_tenant_limits = operator_requests.set_tenant_limits
 get_mail_domain = operator_requests.get_mail_domain
 set_mail_domain = operator_requests.set_mail_domain
 suspend_tenant = operator_requests.suspend_tenant
+pause_tenant = operator_requests.pause_tenant
+unpause_tenant = operator_requests.unpause_tenant

@@ -65,6 +65,8 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "renewLease": {"tenantId": _TENANT, "durationMinutes": 30},
         "endLease": {"reason": "The contact asked for a pause"},
         "deactivateAgent": {"reason": "It repeats itself"},
+        "pauseTenant": {"reason": "Its agents send the same mail again and again"},
+        "unpauseTenant": {"reason": "The prompt is corrected"},
         "requestSend": {
             "tenantId": _TENANT,
             "agentName": _NAME,
@@ -338,6 +340,8 @@ RESPONSES: dict[str, Any] = {
     "suspendTenant": _TENANT_RESPONSE
     | {"status": "suspended", "suspendedAt": "2026-03-01T13:00:00.000Z"},
     "resumeTenant": _TENANT_RESPONSE,
+    "pauseTenant": _TENANT_RESPONSE | {"pausedAt": "2026-03-01T13:00:00.000Z"},
+    "unpauseTenant": _TENANT_RESPONSE,
     "setTenantLimits": _TENANT_RESPONSE | {"limits": {"agents": 500, "eventsPerDay": 1_000_000}},
     "getQuotas": {
         "tenantId": _TENANT,

@@ -18,7 +18,7 @@ from quorate.application.console_sessions import Session
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import caller_of, reserve_for
-from quorate.contracts.operations import AnyOperation, is_id, json_name
+from quorate.contracts.operations import AnyOperation, is_id, json_name, path_parameters
 from quorate.contracts.problems import Problem
 from quorate.contracts.registry import OPERATIONS
 from quorate.contracts.validation import validate
@@ -83,7 +83,7 @@ class Caller:
         )
         call = Call({name: text if is_id(text) else "" for name, text in path.items()}, {})
         call.request_id, call.receive = self._request_id, self._receive
-        call.urgent, call.unmetered = operation.urgent, operation.unmetered
+        call.follow(operation)
         if service.tracing is not None:
             entry.span = service.tracing.start_request("console", operation.name, {})
             call.span = entry.span
@@ -111,7 +111,8 @@ class Caller:
             fields = {**query, **self._tenant(operation.query.model_fields)}
             call.query = validate(operation.query, _named(operation, fields, as_text=True))
         if operation.body is not None:
-            names = operation.body.model_fields if operation.query is None else {}
+            is_named = operation.query is not None or TENANT in path_parameters(operation)
+            names = {} if is_named else operation.body.model_fields
             tenant = self._tenant(names)
             call.body = validate(operation.body, _named(operation, {**body, **tenant}))
         if operation.roles:

@@ -86,6 +86,8 @@ ALL: tuple[Request[Any], ...] = (
     requests.get_tenant("acme"),
     requests.suspend_tenant("acme"),
     requests.resume_tenant("acme"),
+    requests.pause_tenant("acme", "because"),
+    requests.unpause_tenant("acme", "because"),
     requests.set_tenant_limits("acme", {"events_per_day": 5}),
     requests.get_mail_domain("acme"),
     requests.set_mail_domain("acme", "acme.example"),

@@ -139,7 +139,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     **dict.fromkeys(
         (
             *("endLease", "deactivateAgent", "cancelTask", "requeueTask"),
-            *("pauseSchedule", "resumeSchedule"),
+            *("pauseSchedule", "resumeSchedule", "pauseTenant", "unpauseTenant"),
         ),
         lambda _: {"reason": "reason"},
     ),
