@@ -18,7 +18,7 @@ from quorate.application.console_sessions import Session
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import caller_of, reserve_for
-from quorate.contracts.operations import AnyOperation, is_id, json_name, path_parameters
+from quorate.contracts.operations import AnyOperation, is_id, json_name
 from quorate.contracts.problems import Problem
 from quorate.contracts.registry import OPERATIONS
 from quorate.contracts.validation import validate
@@ -111,8 +111,7 @@ class Caller:
             fields = {**query, **self._tenant(operation.query.model_fields)}
             call.query = validate(operation.query, _named(operation, fields, as_text=True))
         if operation.body is not None:
-            is_named = operation.query is not None or TENANT in path_parameters(operation)
-            names = {} if is_named else operation.body.model_fields
+            names = operation.body.model_fields if operation.query is None else {}
             tenant = self._tenant(names)
             call.body = validate(operation.body, _named(operation, {**body, **tenant}))
         if operation.roles:

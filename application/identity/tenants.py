@@ -81,13 +81,16 @@ async def unpause(service: Service, call: Call) -> Reply:
 
 
 def _permitted_tenant(call: Call) -> str:
-    """Return the tenant of the path; raise Problem if the body or the key is of another one."""
+    """Return the tenant of the path, unless the key or the body is of another one.
+
+    Raises TenantNotFound and Problem. Other tenants do not exist for a tenant key.
+    """
     principal: Principal = call.principal
     tenant_id = call.path["tenant_id"]
     if call.body is not None and call.body.tenant_id not in {None, tenant_id}:
         raise Problem("tenant_ambiguous", "The body and the path name different tenants.")
     if principal.role != "admin" and tenant_id != principal.tenant:
-        raise Problem("tenant_forbidden", "The key belongs to another tenant.")
+        raise TenantNotFound
     return tenant_id
 
 

@@ -219,8 +219,8 @@ def _pausing(
 pause = _pausing(
     "pause",
     "Paused",
-    "The tenant {id} becomes read only: commands of its keys are rejected until it is unpaused. Its "
-    "leases, votes and tasks reach their deadlines.",
+    "The tenant {id} becomes read only: commands of its keys are rejected until it is unpaused. "
+    "Its leases, votes and tasks reach their deadlines.",
     _pause_tenant,
     example='pause acme --yes --reason "Its agents repeat themselves"',
     help_text="""Pause the tenant TENANT_ID: its keys read, and change nothing.

@@ -148,8 +148,9 @@ PAUSE_TENANT = Operation(
     ),
     roles=CAN_OPERATE,
     body=ReasonRequest,
+    query=Query,
     response=TenantInfo,
-    errors=(TenantAmbiguous, TenantNotFound),
+    errors=(TenantNotFound,),
     command=True,
 )
 UNPAUSE_TENANT = Operation(
@@ -160,8 +161,9 @@ UNPAUSE_TENANT = Operation(
     description="Commands of its keys are accepted again. A tenant key unpauses its own tenant.",
     roles=CAN_OPERATE,
     body=ReasonRequest,
+    query=Query,
     response=TenantInfo,
-    errors=(TenantAmbiguous, TenantNotFound),
+    errors=(TenantNotFound,),
     command=True,
 )
 SET_TENANT_LIMITS = Operation(
