@@ -131,6 +131,7 @@ PROPOSAL_COMMANDS = {
         "vote": "quorate.cli.commands.consensus:vote",
         "votes": "quorate.cli.commands.consensus:votes",
         "cancel": "quorate.cli.commands.consensus:cancel",
+        "end": "quorate.cli.commands.operator_actions:end_proposal",
         "list": "quorate.cli.commands.consensus:list_consensus",
     }
 }

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from quorate.client.request_builder import Request, request_for
+from quorate.contracts.coordination.consensus import END_CONSENSUS, ConsensusInfo
 from quorate.contracts.coordination.leases import END_LEASE, LeaseInfo
 from quorate.contracts.event_log import LIST_CONTENTS, ContentsInfo, ContentsQuery
 from quorate.contracts.explanations import EXPLAIN, ExplanationInfo
@@ -189,6 +190,14 @@ def end_lease(lease_id: str, reason: str, *, tenant_id: str | None = None) -> Re
     """End a lease as an operator. An admin key names the tenant."""
     body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
     return request_for(END_LEASE, body, lease_id=lease_id)
+
+
+def end_consensus(
+    consensus_id: str, reason: str, *, tenant_id: str | None = None
+) -> Request[ConsensusInfo]:
+    """Cancel a proposal of any agent as an operator. An admin key names the tenant."""
+    body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
+    return request_for(END_CONSENSUS, body, consensus_id=consensus_id)
 
 
 def deactivate_agent(

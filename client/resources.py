@@ -73,6 +73,7 @@ class Consensus(Group[CallerT_co]):
     request = Method(requests.request_consensus)
     vote = Method(requests.cast_vote)
     cancel = Method(requests.cancel_consensus)
+    end = Method(requests.end_consensus)
     get = Method(requests.get_consensus)
     list = Method(requests.list_consensus)
     iterate = all_items(requests.list_consensus)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 # The field of the body, or of the query if there is no body, by the name of the operation.
 REASON_REQUIRED: Mapping[str, str] = dict.fromkeys(
     (
-        *("endLease", "deactivateAgent", "cancelTask", "requeueTask"),
+        *("endLease", "endConsensus", "deactivateAgent", "cancelTask", "requeueTask"),
         *("pauseSchedule", "resumeSchedule", "pauseTenant", "unpauseTenant"),
     ),
     "reason",

@@ -44,6 +44,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.remove_agent("agent_1"),
     requests.deactivate_agent("agent_1", "because", tenant_id="tenant-1"),
     requests.end_lease("lease-1", "because"),
+    requests.end_consensus("request-1", "because", tenant_id="tenant-1"),
     requests.explain("lease-1"),
     requests.list_agents(after="x", limit=3),
     requests.get_agent("agent_1"),

@@ -135,11 +135,10 @@ async def test_claim_that_waits_gets_no_task_of_a_paused_tenant(side: TenantData
 async def test_mail_from_outside_is_to_be_delivered_later(side: TenantData) -> None:
     await pause(side.tenant)
     raw = f"From: kim@example.com\r\nTo: {address_of(side.agent, side.tenant)}\r\n\r\nHello.\r\n"
-    headers = {"Content-Type": "message/rfc822"}
-    sent = {"content": raw, "headers": headers}
-    refused = await side.mail.request("POST", "/email/inbound", **sent)
+    path, headers = "/email/inbound", {"Content-Type": "message/rfc822"}
+    refused = await side.mail.request("POST", path, content=raw, headers=headers)
     await pause(side.tenant, "unpause")
-    accepted = await side.mail.request("POST", "/email/inbound", **sent)
+    accepted = await side.mail.request("POST", path, content=raw, headers=headers)
 
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert refused.headers["retry-after"] == "300"

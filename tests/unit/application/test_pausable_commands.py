@@ -25,12 +25,15 @@ def test_actions_of_operators_are_not_pausable() -> None:
 
 
 def test_command_is_pausable_unless_its_operation_says_otherwise() -> None:
-    call = Call({}, {})
-    assert call.pausable
-    call.follow(OPERATIONS_BY_NAME["heartbeat"])
-    assert not call.pausable
-    call.follow(OPERATIONS_BY_NAME["acquireLease"])
-    assert call.pausable
+    def pausable_after(*names: str) -> bool:
+        call = Call({}, {})
+        for name in names:
+            call.follow(OPERATIONS_BY_NAME[name])
+        return call.pausable
+
+    assert pausable_after()
+    assert not pausable_after("heartbeat")
+    assert pausable_after("heartbeat", "acquireLease")
 
 
 def test_documents_name_the_code_where_it_occurs() -> None:
