@@ -88,7 +88,7 @@ AnyOperation: TypeAlias = Operation[Any]
 def is_pausable(operation: AnyOperation) -> bool:
     """Whether a paused tenant rejects the commands of this operation, unless of an admin key.
 
-    This holds for every operation that does not declare otherwise. What operators do goes on.
+    This holds for every operation that does not declare otherwise, except those of operators.
     """
     return not (operation.while_paused or operation.name in OPERATOR_ACTIONS)
 

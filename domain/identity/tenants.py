@@ -2,8 +2,8 @@
 
 * An operator may suspend a tenant: its keys are rejected until it is resumed. Nothing in its log
   ends by that alone. Its leases expire and its agents time out, because no key may renew them.
-* A tenant may be paused: it is read, but its keys change nothing. Heartbeats and what gives back
-  what an agent holds go on, and so do operators. Time goes on as well: what is due is recorded.
+* A tenant may be paused: it is read, but its keys change nothing, except by heartbeats, releases
+  and the actions of operators. What is due is recorded.
 * An operator may set limits for one tenant, in place of those of the service. They replace the
   limits that were set before.
 * Suspending a suspended tenant, pausing a paused one, or setting the same limits again, succeeds

@@ -118,6 +118,7 @@ class RandomHistory:
                 await self.record_due()
         for tenant in TENANTS:  # So that a service can be asked about the history.
             await self._submit(tenant, tenants.ResumeTenant(tenant_id=tenant))
+            await self._submit(tenant, tenants.UnpauseTenant(tenant_id=tenant))
 
     async def record_due(self) -> None:
         """Record passed deadlines; sorted, because databases order equal deadlines differently."""
