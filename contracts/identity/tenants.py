@@ -143,8 +143,8 @@ PAUSE_TENANT = Operation(
     summary="Pause a tenant",
     description=(
         "Its keys read, and their commands are rejected with `tenant_paused`, except heartbeats, "
-        "releases and the actions of operators. Leases, votes and tasks still reach their deadlines. "
-        "A tenant key pauses its own tenant."
+        "releases and the actions of operators. Leases, votes and tasks still reach their "
+        "deadlines. A tenant key pauses its own tenant."
     ),
     roles=CAN_OPERATE,
     body=ReasonRequest,
