@@ -54,7 +54,7 @@ ACTIONS = (
         consequence="Requests with this key are rejected within a second. This cannot be undone.",
     ),
     Action(
-        operation="cancelConsensus",
+        operation="endConsensus",
         label="Cancel vote",
         consequence="The vote ends without a decision, and its voters are notified.",
     ),

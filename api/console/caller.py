@@ -83,7 +83,7 @@ class Caller:
         )
         call = Call({name: text if is_id(text) else "" for name, text in path.items()}, {})
         call.request_id, call.receive = self._request_id, self._receive
-        call.urgent, call.unmetered = operation.urgent, operation.unmetered
+        call.follow(operation)
         if service.tracing is not None:
             entry.span = service.tracing.start_request("console", operation.name, {})
             call.span = entry.span

@@ -1,6 +1,7 @@
 """`quorate status` and `quorate version`: an overview of the service and of the tenant."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -46,6 +47,7 @@ def status(sources: TargetSources, as_json: bool) -> None:
         "commits": "commit notifications",
         "writes": "writes",
         "tenantId": "tenant",
+        "pausedAt": "paused since",
         "role": "role of the key",
         "agentName": "agent of the key",
         "activeAgents": "active agents",
@@ -61,7 +63,7 @@ def status(sources: TargetSources, as_json: bool) -> None:
 
 
 def _read_status(api: ApiClient) -> dict[str, Any]:
-    from quorate.client import requests
+    from quorate.client import RoleForbiddenError, requests
 
     key = api.call(requests.get_own_key())
     found: dict[str, Any] = {
@@ -83,6 +85,9 @@ def _read_status(api: ApiClient) -> dict[str, Any]:
         "leases": _count(leases),
         "pendingProposals": _count(pending),
     }
+    if key.role == "tenant" and key.tenant_id is not None:
+        with suppress(RoleForbiddenError):  # Earlier versions of the service.
+            found["pausedAt"] = api.call(requests.get_tenant(key.tenant_id)).raw.get("pausedAt")
     if key.role != "agent":
         found["events"] = api.call(requests.list_events(limit=1)).head
     return found

@@ -155,6 +155,7 @@ RELEASE_LEASE = Operation(
     command=True,
     hot=True,
     urgent=True,
+    while_paused=True,
 )
 RENEW_LEASE = Operation(
     method="POST",

@@ -254,6 +254,7 @@ RELEASE_TASK = _report(
     HeldBody,
     description="It is offered again at once, unless this was its last attempt.",
     unmetered=True,
+    while_paused=True,
 )
 ANSWER_TASK = Operation(
     method="POST",

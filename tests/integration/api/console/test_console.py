@@ -253,7 +253,7 @@ async def test_action_revokes_a_key(service: InProcess) -> None:
 async def test_action_asks_for_its_reason(service: InProcess) -> None:
     cookie = await log_in(service, service.key)
 
-    response = await post(service, "/actions/cancelConsensus", cookie, id="any", reason=" ")
+    response = await post(service, "/actions/endConsensus", cookie, id="any", reason=" ")
 
     assert response.status == 422
     assert b"Say why" in response.body
