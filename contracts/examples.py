@@ -366,5 +366,5 @@ RESPONSES: dict[str, Any] = {
     **list_examples.RESPONSES,
     **sessions.RESPONSES,
     "live": {"status": "ok"},
-    "ready": {"status": "ready", "log": "ok", "nats": "connected"},
+    "ready": {"status": "ready", "log": "ok", "nats": "connected", "version": "0.1.0"},
 }

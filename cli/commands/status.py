@@ -15,7 +15,6 @@ from quorate.cli.output.errors import EXIT_CODES, Failure
 from quorate.runtime.url_redaction import redact_url
 
 VERSION_TIMEOUT_SECONDS = 3.0
-OPENAPI_PATH = "/openapi.json"
 
 
 @click.command(
@@ -69,7 +68,6 @@ def _read_status(api: ApiClient) -> dict[str, Any]:
     found: dict[str, Any] = {
         "url": redact_url(api.service.url),
         **_ready(api.service),
-        "version": _service_version(api.service),
         "tenantId": key.tenant_id,
         "role": key.role,
         "agentName": key.agent_name,
@@ -109,32 +107,17 @@ def _count(items: list[Any]) -> int | str:
     return f"{len(items)} or more" if len(items) == _page_length() else len(items)
 
 
-def _ready(service: Service) -> Mapping[str, Any]:
+def _ready(service: Service, timeout_seconds: float | None = None) -> Mapping[str, Any]:
     import orjson
 
     from quorate.cli.operations.transport import fetch
     from quorate.client.request_builder import request_for
     from quorate.contracts.health import READY
 
-    found: Mapping[str, Any] = orjson.loads(fetch(service, request_for(READY)))
+    found: Mapping[str, Any] = orjson.loads(
+        fetch(service, request_for(READY), timeout_seconds=timeout_seconds)
+    )
     return found
-
-
-def _service_version(service: Service) -> str | None:
-    """Return the version in the API document of the service."""
-    import orjson
-
-    from quorate.cli.operations.transport import fetch
-    from quorate.client.request_builder import request_for
-    from quorate.contracts.health import LIVE
-    from quorate.domain.shared.records import changed
-
-    document = changed(request_for(LIVE), path=OPENAPI_PATH)
-    text = fetch(service, document, timeout_seconds=VERSION_TIMEOUT_SECONDS)
-    try:
-        return str(orjson.loads(text)["info"]["version"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
 
 
 @click.command(
@@ -159,7 +142,7 @@ def version(sources: TargetSources, as_json: bool) -> None:
     try:
         service = resolve_target(sources, needs_key=False)
         url = redact_url(service.url)
-        found = _service_version(service)
+        found = _ready(service, VERSION_TIMEOUT_SECONDS).get("version")
     except Failure:
         reason = "not configured"
     except RequestFailedError:
