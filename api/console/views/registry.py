@@ -21,13 +21,17 @@ Tests take every view from this list (``tests/integration/api/console/``).
 from quorate.api.console.views import (
     agent,
     agents,
+    audit,
     contact,
     event,
     leases,
     log,
+    mail,
+    mail_thread,
     overview,
     vote,
     votes,
+    why,
 )
 from quorate.api.console.views.view import View
 
@@ -39,6 +43,10 @@ VIEWS: tuple[View, ...] = (
     contact.VIEW,
     votes.VIEW,
     vote.VIEW,
+    mail.VIEW,
+    mail_thread.VIEW,
     log.VIEW,
     event.VIEW,
+    audit.VIEW,
+    why.VIEW,
 )

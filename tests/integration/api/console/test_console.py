@@ -80,7 +80,11 @@ async def fill(service: InProcess, contact: str) -> dict[str, str]:
         "reason": HOSTILE,
     }
     proposed = await service.call("POST", "/v1/agent/coordination/consensus", vote)
+    mail = {"agent_id": agent, "to": ["kim@example.com"], "subject": HOSTILE[:-1]}
+    sent = await service.call("POST", "/email/send", {**mail, "body_text": HOSTILE})
     return {
+        "/mail/threads/{id}": f"/mail/threads/{sent.json['thread_id']}",
+        "/why/{id}": "/why/1",
         "/agents/{id}": f"/agents/{agent}",
         "/votes/{id}": f"/votes/{proposed.json['id']}",
         "{email}": contact,
@@ -214,7 +218,14 @@ async def test_action_revokes_a_key(service: InProcess) -> None:
     cookie = await log_in(service, service.key)
 
     shown = await page(service, f"/actions/revokeKey?id={issued['id']}", cookie)
-    done = await post(service, "/actions/revokeKey", cookie, id=issued["id"], back=FOREIGN)
+    done = await post(
+        service,
+        "/actions/revokeKey",
+        cookie,
+        id=issued["id"],
+        reason="leaked",
+        back=FOREIGN,
+    )
 
     assert b"cannot be undone" in shown.body
     assert (done.status, done.header("location")) == (SEE_OTHER, "/console/")
