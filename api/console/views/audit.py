@@ -12,7 +12,8 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     first = (await caller.read("listEvents", after=0, limit=1)).body
     head = first["head"]
     last = (await caller.read("listEvents", after=max(0, head - 1), limit=1)).body
-    keys, issuers, next_after = None, {}, None
+    keys, next_after = None, None
+    issuers: Mapping[str, str] = {}
     if caller.may_call("listKeys"):
         listed = await caller.read("listKeys", limit=PAGE_LENGTH, after=place.get("after"))
         keys, next_after = listed.body, listed.next_after

@@ -27,9 +27,9 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         **await _deliveries(caller, place),
     }
     if named or is_own:
-        return variables | await _mailbox(caller, place, mailbox_of(named))
+        return {**variables, **await _mailbox(caller, place, mailbox_of(named))}
     agents = await caller.read("listAgents", limit=PAGE_LENGTH, after=place.get("agents"))
-    return variables | {"agents": agents.body, "next_agents": agents.next_after}
+    return {**variables, "agents": agents.body, "next_agents": agents.next_after}
 
 
 def mailbox_of(named: str) -> Mapping[str, str]:
@@ -38,7 +38,7 @@ def mailbox_of(named: str) -> Mapping[str, str]:
 
 
 async def _mailbox(caller: Caller, place: Place, mailbox: Mapping[str, str]) -> Mapping[str, Any]:
-    account = await caller.read("getMailAccount", **mailbox)
+    account = await caller.read("getMailAccount", None, **mailbox)
     if not caller.may_call("listInbox"):
         return {"account": account.body}
     found = await _messages(caller, place, mailbox)

@@ -1,50 +1,122 @@
-"""Overview: counters, and what needs attention first."""
+"""Overview: counters, and what needs attention first.
 
-from collections.abc import Mapping
+Counters are kept counts, or the length of one bounded page: a page costs the same for a tenant with
+a million rows. ``+`` says that there are more.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quorate.api.console.caller import Caller
 from quorate.api.console.views.recent_events import recent_events
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp, iso
 
 ATTENTION_MAX = 5
 CONFLICTS_SHOWN = 5
+ACTIVE_COUNTED_MAX = 100
+RATE_SECONDS = 10
+CONFLICT_SECONDS = 60
+RELAY_LAG = "quorate_relay_lag_events"
 _COUNTED = {"agents": "Agents", "live_leases": "Live leases", "open_requests": "Open votes"}
+_UNDELIVERED = {"dead_lettered": "Dead letters", "held": "Held mail"}
+
+
+@record
+class Counter:
+    id: str
+    label: str
+    value: float
+    has_more: bool = False
 
 
 async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
     quotas = (await caller.read("getQuotas")).body["quotas"]
     used = {one["quota"]: one["used"] for one in quotas}
-    counters = [
-        {"id": name, "label": label, "value": used.get(name, 0)} for name, label in _COUNTED.items()
-    ]
+    kept = [Counter(id=name, label=label, value=used[name]) for name, label in _COUNTED.items()]
+    active = await _counted(caller, "active", "Active agents", ACTIVE_COUNTED_MAX, status="active")
     inactive = await caller.read("listAgents", status="inactive", limit=PAGE_LENGTH)
+    stale = _counter("inactive", "Inactive agents", inactive.body, inactive.next_after)
     pending = await caller.read("listConsensus", status="pending", limit=PAGE_LENGTH)
-    dead = await _optional(caller, "listDeadLetters")
+    undelivered = await _undelivered(caller)
     dead_tasks = await _optional(caller, "listDeadTasks")
-    conflicts = await recent_events(caller, length=CONFLICTS_SHOWN, type="LeaseConflicted")
-    counters.append(_counter("inactive", "Inactive agents", inactive.body, inactive.next_after))
-    if dead is not None:
-        counters.append(_counter("dead", "Dead letters", dead.body, dead.next_after))
+    counters = [*await _of_log(caller), active, stale, *kept, *_lengths(undelivered)]
     if dead_tasks is not None:
         counters.append(_counter("tasks", "Dead tasks", dead_tasks.body, dead_tasks.next_after))
+    counters += await _of_process(caller)
     return {
         "counters": counters,
-        "head": None if conflicts is None else conflicts.head,
         "ready": (await caller.read("ready")).body,
         "inactive": inactive.body[:ATTENTION_MAX],
         "pending": sorted(pending.body, key=_timeout)[:ATTENTION_MAX],
-        "dead": [] if dead is None else dead.body[:ATTENTION_MAX],
-        "conflicts": conflicts,
+        "dead": [one for found in undelivered.values() for one in found.body][:ATTENTION_MAX],
+        "dead_tasks": [] if dead_tasks is None else dead_tasks.body[:ATTENTION_MAX],
+        "conflicts": await recent_events(caller, length=CONFLICTS_SHOWN, type="LeaseConflicted"),
     }
+
+
+async def _of_log(caller: Caller) -> Sequence[Counter]:
+    """Count the events and the conflicts of the last seconds: the log finds a time by sequence."""
+    if not caller.may_call("listEvents"):
+        return []
+    since = iso(Timestamp(caller.now - RATE_SECONDS * MILLISECONDS_PER_SECOND))
+    page = (await caller.read("listEvents", since=since, limit=1)).body
+    recent = page["head"] - page["events"][0]["sequence"] + 1 if page["events"] else 0
+    since = iso(Timestamp(caller.now - CONFLICT_SECONDS * MILLISECONDS_PER_SECOND))
+    read = {"type": "LeaseConflicted", "since": since, "limit": PAGE_LENGTH}
+    conflicts = (await caller.read("listEvents", None, **read)).body
+    return [
+        Counter(id="rate", label="Events per second", value=round(recent / RATE_SECONDS, 1)),
+        Counter(id="events", label="Events", value=page["head"]),
+        Counter(
+            id="conflicts",
+            label="Conflicts in a minute",
+            value=len(conflicts["events"]),
+            has_more=conflicts["next"] < conflicts["head"],
+        ),
+    ]
+
+
+async def _undelivered(caller: Caller) -> Mapping[str, Any]:
+    if not caller.may_call("listDeadLetters"):
+        return {}
+    return {
+        status: await caller.read("listDeadLetters", status=status, limit=PAGE_LENGTH)
+        for status in _UNDELIVERED
+    }
+
+
+def _lengths(undelivered: Mapping[str, Any]) -> Sequence[Counter]:
+    return [
+        _counter(status, _UNDELIVERED[status], found.body, found.next_after)
+        for status, found in undelivered.items()
+    ]
+
+
+async def _of_process(caller: Caller) -> Sequence[Counter]:
+    """Return how far notifications are behind the log: only the leader has the number."""
+    page = (await caller.read("metrics")).body
+    for line in page.splitlines():
+        name, _, value = line.partition(b" ")
+        if name == RELAY_LAG.encode():
+            return [Counter(id="lag", label="Relay lag, in events", value=float(value))]
+    return []
 
 
 def _timeout(request: Mapping[str, Any]) -> str:
     return str(request["timeoutAt"])
 
 
-def _counter(name: str, label: str, found: Any, more: str | None) -> dict[str, Any]:  # noqa: ANN401
-    return {"id": name, "label": label, "value": len(found), "more": more is not None}
+def _counter(name: str, label: str, found: Any, more: str | None) -> Counter:  # noqa: ANN401
+    return Counter(id=name, label=label, value=len(found), has_more=more is not None)
+
+
+async def _counted(
+    caller: Caller, name: str, label: str, length_max: int, **query: object
+) -> Counter:
+    found = await caller.read("listAgents", None, limit=length_max, **query)
+    return _counter(name, label, found.body, found.next_after)
 
 
 async def _optional(caller: Caller, name: str) -> Any:  # noqa: ANN401 - an answer or None.

@@ -90,14 +90,17 @@ async def schedule(service: InProcess, name: str) -> Any:  # noqa: ANN401 - JSON
 async def dead_letter(service: InProcess, name: str) -> str:
     body = {"agent_name": name, "to": ["kim@example.com"], "subject": "Hello"}
     message = str((await ok(service, "/email/send", body))["message_id"])
-    ids = {"message_id": message, "delivery_id": f"{message}.0"}
+    delivery = f"{message}.0"
     running = service.running.service
     system = SystemCommands(running.command_bus, running.clock, lambda _: running.id())
-    failure = RecordFailure(**ids, is_permanent=False, policy=RetryPolicy(hours=0))
-    commands: tuple[Command, ...] = (QueueHeld(**ids), failure)
+    policy = RetryPolicy(hours=0)
+    commands: tuple[Command, ...] = (
+        QueueHeld(message_id=message, delivery_id=delivery),
+        RecordFailure(message_id=message, delivery_id=delivery, is_permanent=False, policy=policy),
+    )
     for command in commands:
         await system.submit("default", command)
-    return ids["delivery_id"]
+    return delivery
 
 
 async def claim(service: InProcess, name: str) -> Any:  # noqa: ANN401 - JSON.
