@@ -7,7 +7,7 @@ a million rows. ``+`` says that there are more.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quorate.api.console.caller import Caller
+from quorate.api.console.caller import Answer, Caller
 from quorate.api.console.views.recent_events import recent_events
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
 from quorate.domain.shared.records import record
@@ -20,12 +20,11 @@ RATE_SECONDS = 10
 CONFLICT_SECONDS = 60
 RELAY_LAG = "quorate_relay_lag_events"
 _COUNTED = {"agents": "Agents", "live_leases": "Live leases", "open_requests": "Open votes"}
-_UNDELIVERED = {"dead_lettered": "Dead letters", "held": "Held mail"}
+_UNDELIVERED = {"Dead letters": "dead_lettered", "Held mail": "held"}
 
 
 @record
 class Counter:
-    id: str
     label: str
     value: float
     has_more: bool = False
@@ -34,17 +33,17 @@ class Counter:
 async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
     quotas = (await caller.read("getQuotas")).body["quotas"]
     used = {one["quota"]: one["used"] for one in quotas}
-    kept = [Counter(id=name, label=label, value=used[name]) for name, label in _COUNTED.items()]
-    active = await _counted(caller, "active", "Active agents", ACTIVE_COUNTED_MAX, status="active")
+    kept = [Counter(label=label, value=used[name]) for name, label in _COUNTED.items()]
+    active = await caller.read("listAgents", status="active", limit=ACTIVE_COUNTED_MAX)
     inactive = await caller.read("listAgents", status="inactive", limit=PAGE_LENGTH)
-    stale = _counter("inactive", "Inactive agents", inactive.body, inactive.next_after)
     pending = await caller.read("listConsensus", status="pending", limit=PAGE_LENGTH)
     undelivered = await _undelivered(caller)
     dead_tasks = await _optional(caller, "listDeadTasks")
-    counters = [*await _of_log(caller), active, stale, *kept, *_lengths(undelivered)]
+    lists = {"Active agents": active, "Inactive agents": inactive, **undelivered}
     if dead_tasks is not None:
-        counters.append(_counter("tasks", "Dead tasks", dead_tasks.body, dead_tasks.next_after))
-    counters += await _of_process(caller)
+        lists["Dead tasks"] = dead_tasks
+    lengths = [_length(label, found) for label, found in lists.items()]
+    counters = [*await _of_log(caller), *kept, *lengths, *await _of_process(caller)]
     return {
         "counters": counters,
         "ready": (await caller.read("ready")).body,
@@ -67,10 +66,9 @@ async def _of_log(caller: Caller) -> Sequence[Counter]:
     read = {"type": "LeaseConflicted", "since": since, "limit": PAGE_LENGTH}
     conflicts = (await caller.read("listEvents", None, **read)).body
     return [
-        Counter(id="rate", label="Events per second", value=round(recent / RATE_SECONDS, 1)),
-        Counter(id="events", label="Events", value=page["head"]),
+        Counter(label="Events per second", value=round(recent / RATE_SECONDS, 1)),
+        Counter(label="Events", value=page["head"]),
         Counter(
-            id="conflicts",
             label="Conflicts in a minute",
             value=len(conflicts["events"]),
             has_more=conflicts["next"] < conflicts["head"],
@@ -78,20 +76,14 @@ async def _of_log(caller: Caller) -> Sequence[Counter]:
     ]
 
 
-async def _undelivered(caller: Caller) -> Mapping[str, Any]:
+async def _undelivered(caller: Caller) -> Mapping[str, Answer]:
+    """Return deliveries that need an operator, by the label of their counter."""
     if not caller.may_call("listDeadLetters"):
         return {}
     return {
-        status: await caller.read("listDeadLetters", status=status, limit=PAGE_LENGTH)
-        for status in _UNDELIVERED
+        label: await caller.read("listDeadLetters", status=status, limit=PAGE_LENGTH)
+        for label, status in _UNDELIVERED.items()
     }
-
-
-def _lengths(undelivered: Mapping[str, Any]) -> Sequence[Counter]:
-    return [
-        _counter(status, _UNDELIVERED[status], found.body, found.next_after)
-        for status, found in undelivered.items()
-    ]
 
 
 async def _of_process(caller: Caller) -> Sequence[Counter]:
@@ -100,7 +92,7 @@ async def _of_process(caller: Caller) -> Sequence[Counter]:
     for line in page.splitlines():
         name, _, value = line.partition(b" ")
         if name == RELAY_LAG.encode():
-            return [Counter(id="lag", label="Relay lag, in events", value=float(value))]
+            return [Counter(label="Relay lag, in events", value=float(value))]
     return []
 
 
@@ -108,18 +100,11 @@ def _timeout(request: Mapping[str, Any]) -> str:
     return str(request["timeoutAt"])
 
 
-def _counter(name: str, label: str, found: Any, more: str | None) -> Counter:  # noqa: ANN401
-    return Counter(id=name, label=label, value=len(found), has_more=more is not None)
+def _length(label: str, found: Answer) -> Counter:
+    return Counter(label=label, value=len(found.body), has_more=found.next_after is not None)
 
 
-async def _counted(
-    caller: Caller, name: str, label: str, length_max: int, **query: object
-) -> Counter:
-    found = await caller.read("listAgents", None, limit=length_max, **query)
-    return _counter(name, label, found.body, found.next_after)
-
-
-async def _optional(caller: Caller, name: str) -> Any:  # noqa: ANN401 - an answer or None.
+async def _optional(caller: Caller, name: str) -> Answer | None:
     return await caller.read(name, limit=PAGE_LENGTH) if caller.may_call(name) else None
 
 
