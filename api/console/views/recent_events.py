@@ -16,12 +16,16 @@ _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 
 @record
 class History:
-    """Events, the newest first. ``older`` is where the next page begins, "" at the start."""
+    """Events, the newest first. ``older`` is where the next page begins, "" at the start.
+
+    ``archived`` is the last sequence in archive files, 0 if there is none or it was not reached.
+    """
 
     events: list[Mapping[str, Any]]
     head: int
     since: int
     older: str
+    archived: int = 0
 
 
 async def recent_events(
@@ -36,7 +40,7 @@ async def recent_events(
     head = int((await caller.read("listEvents", after=0, limit=1)).body["head"])
     end = min(head, parse_sequence(before) - 1) if before else head
     found: list[Mapping[str, Any]] = []
-    lowest = end
+    lowest, archived = end, 0
     is_filtered = bool(text) or any(filters.values())
     size = WINDOW if is_filtered else length
     for _ in range(WINDOWS_MAX if is_filtered else 1):
@@ -47,13 +51,17 @@ async def recent_events(
             for one in reversed(page.body["events"])
             if one["sequence"] <= end and _contains(one, text)
         ]
+        if gap := page.body["gap"]:
+            lowest = archived = gap["until"]
+            break
         end = lowest
         if len(found) >= length or not lowest:
             break
     is_cut = len(found) > length
     shown = found[:length]
     since = shown[-1]["sequence"] if is_cut else lowest + 1
-    return History(events=shown, head=head, since=since, older=str(since) if since > 1 else "")
+    older = str(since) if since > archived + 1 else ""
+    return History(events=shown, head=head, since=since, older=older, archived=archived)
 
 
 async def sequence_at(caller: Caller, time: str) -> str:

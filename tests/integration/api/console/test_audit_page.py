@@ -1,11 +1,14 @@
 """The page of the audit, and what the log and the overview show of it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from quorate.api.console.views import key_issuers
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.archive.archiver import Archiver
 from tests.integration.api.console.test_actions import ok
 from tests.integration.api.console.test_console import issue, log_in, page
 from tests.integration.api.in_process import InProcess, run_in_process
@@ -112,7 +115,7 @@ async def test_overview_counts_conflicts_and_contacts_name_who_waits(service: In
     counter = overview.partition(">Conflicts in a minute<")[2].partition("</div>")[0]
     assert 'data-value="1"' in counter
     waiting = contact.partition("Waiting, in the order of their requests:")[2].partition("</p>")[0]
-    assert ids["rival"] in waiting
+    assert ">rival</a>" in waiting
     assert ids["holder"] not in waiting
 
 
@@ -124,3 +127,27 @@ async def test_agent_page_shows_its_notifications(service: InProcess) -> None:
 
     assert '<span class="badge event">Agent registered</span>' in text
     assert "newcomer" in text
+
+
+async def test_pages_say_what_is_in_archive_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_issuers, "_known", {})
+    async with run_in_process(tmp_path / "data") as service:
+        key = (await issue(service, "auditor"))["id"]
+        for name in ("one", "two"):
+            await ok(service, "/v1/agent/register", {"agentName": name})
+        running = service.running.service
+        later = Timestamp(running.clock() + 1_000)
+        moved = await Archiver(running.log.database, tmp_path).move(later, later)
+        assert moved is not None
+        await ok(service, "/v1/agent/register", {"agentName": "three"})
+        gap = (await service.get("/v1/events")).json["gap"]
+
+        audit, log = await shown(service, "/audit"), await shown(service, "/log")
+
+    assert f"Events up to {gap['until']} are in archive files" in audit
+    row = audit[audit.index(f'id="key-{key}"') :].partition("</tr>")[0]
+    assert "In the archive" in row
+    assert f"The events up to {gap['until']} are in archive files" in log
+    assert "Older than" not in log
