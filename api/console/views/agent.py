@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from quorate.api.console.caller import Caller
-from quorate.api.console.views.recent_events import WINDOW, recent_events
+from quorate.api.console.views.recent_events import recent_events
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
 
 NOTIFICATIONS = "listNotifications"
-NOTIFICATIONS_READ = 1_000
+NOTIFICATION_WINDOW = 200  # Events of the log whose notifications are read.
 NOTIFICATIONS_SHOWN = 20
 
 
@@ -25,6 +25,7 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     notifications = await _notifications(caller, id_) if caller.may_call(NOTIFICATIONS) else None
     return {
         "notifications": notifications,
+        "notification_window": NOTIFICATION_WINDOW,
         "agent": agent.body,
         "leases": leases.body,
         "quotas": [one for one in quotas.body["quotas"] if one["quota"].endswith("_per_agent")],
@@ -36,9 +37,8 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
 async def _notifications(caller: Caller, id_: str) -> list[Mapping[str, Any]]:
     """Return the newest notifications within the last events of the log."""
     head = (await caller.read(NOTIFICATIONS, agent_id=id_, after=0, limit=1)).body["head"]
-    page = await caller.read(
-        NOTIFICATIONS, agent_id=id_, after=max(0, head - WINDOW), limit=NOTIFICATIONS_READ
-    )
+    first = max(0, head - NOTIFICATION_WINDOW)
+    page = await caller.read(NOTIFICATIONS, agent_id=id_, after=first, limit=NOTIFICATION_WINDOW)
     found: list[Mapping[str, Any]] = page.body["notifications"]
     return found[: -NOTIFICATIONS_SHOWN - 1 : -1]
 
