@@ -3,6 +3,7 @@
 The API reads one mailbox at a time, so the page asks whose. The key of an agent has only its own.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from quorate.api.console.views.view import PAGE_LENGTH, Place, View
 
 BOXES = ("inbox", "sent")
 DELIVERIES = ("dead_lettered", "held")
-_AGENT_ID = "agent_"  # How ids of agents begin.
+_AGENT_ID = re.compile(r"agent_[0-9a-f-]{36}")
 
 
 async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
@@ -34,7 +35,7 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
 
 def mailbox_of(named: str) -> Mapping[str, str]:
     """Return the fields of a query that name an agent by its id or its name."""
-    return {"agent_id" if named.startswith(_AGENT_ID) else "agent_name": named}
+    return {"agent_id" if _AGENT_ID.fullmatch(named) else "agent_name": named}
 
 
 async def _mailbox(caller: Caller, place: Place, mailbox: Mapping[str, str]) -> Mapping[str, Any]:

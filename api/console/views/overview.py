@@ -39,11 +39,13 @@ async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
     pending = await caller.read("listConsensus", status="pending", limit=PAGE_LENGTH)
     undelivered = await _undelivered(caller)
     dead_tasks = await _optional(caller, "listDeadTasks")
-    lists = {"Active agents": active, "Inactive agents": inactive, **undelivered}
-    if dead_tasks is not None:
-        lists["Dead tasks"] = dead_tasks
-    lengths = [_length(label, found) for label, found in lists.items()]
-    counters = [*await _of_log(caller), *kept, *lengths, *await _of_process(caller)]
+    counters = [
+        *await _of_log(caller),
+        *_lengths({"Active agents": active, "Inactive agents": inactive}),
+        *kept,
+        *_lengths(undelivered | ({} if dead_tasks is None else {"Dead tasks": dead_tasks})),
+        *await _of_process(caller),
+    ]
     return {
         "counters": counters,
         "ready": (await caller.read("ready")).body,
@@ -76,7 +78,7 @@ async def _of_log(caller: Caller) -> Sequence[Counter]:
     ]
 
 
-async def _undelivered(caller: Caller) -> Mapping[str, Answer]:
+async def _undelivered(caller: Caller) -> dict[str, Answer]:
     """Return deliveries that need an operator, by the label of their counter."""
     if not caller.may_call("listDeadLetters"):
         return {}
@@ -100,8 +102,11 @@ def _timeout(request: Mapping[str, Any]) -> str:
     return str(request["timeoutAt"])
 
 
-def _length(label: str, found: Answer) -> Counter:
-    return Counter(label=label, value=len(found.body), has_more=found.next_after is not None)
+def _lengths(lists: Mapping[str, Answer]) -> Sequence[Counter]:
+    return [
+        Counter(label=label, value=len(found.body), has_more=found.next_after is not None)
+        for label, found in lists.items()
+    ]
 
 
 async def _optional(caller: Caller, name: str) -> Answer | None:

@@ -75,7 +75,7 @@ class Api:
         return self.post(f"{COORDINATION}/lease", expected, **body)
 
     def send(self, agent: str, to: str, subject: str = HOSTILE) -> Any:  # noqa: ANN401 - JSON.
-        body = {"to": [to], "subject": subject, "body_text": HOSTILE}
+        body: Any = {"to": [to], "subject": subject, "body_text": HOSTILE}
         return self.post("/email/send", agent_id=agent, **body)
 
 
