@@ -25,10 +25,11 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         "agents": [],
         "next_agents": None,
         "may_list": caller.may_call("listInbox"),
-        **await _deliveries(caller, place),
+        "letters": None,
     }
     if named or is_own:
         return {**variables, **await _mailbox(caller, place, mailbox_of(named))}
+    variables |= await _deliveries(caller, place)
     agents = await caller.read("listAgents", limit=PAGE_LENGTH, after=place.get("agents"))
     return {**variables, "agents": agents.body, "next_agents": agents.next_after}
 
@@ -56,10 +57,10 @@ async def _messages(caller: Caller, place: Place, mailbox: Mapping[str, str]) ->
     return await caller.read("listInbox", None, unread_only=unread, **page)
 
 
-async def _deliveries(caller: Caller, place: Place) -> Mapping[str, Any]:
-    status = place.get("deliveries") if place.get("deliveries") in DELIVERIES else DELIVERIES[0]
+async def _deliveries(caller: Caller, place: Place) -> dict[str, Any]:
     if not caller.may_call("listDeadLetters"):
-        return {"letters": None, "next_letters": None, "letters_status": status}
+        return {}
+    status = place.get("deliveries") if place.get("deliveries") in DELIVERIES else DELIVERIES[0]
     found = await caller.read(
         "listDeadLetters", status=status, limit=PAGE_LENGTH, after=place.get("letters")
     )
