@@ -21,10 +21,13 @@ Tests take every view from this list (``tests/integration/api/console/``).
 from quorate.api.console.views import (
     agent,
     agents,
+    audit,
     contact,
     event,
     leases,
     log,
+    mail,
+    mail_thread,
     overview,
     schedules,
     session,
@@ -35,6 +38,7 @@ from quorate.api.console.views import (
     tasks_in_state,
     vote,
     votes,
+    why,
 )
 from quorate.api.console.views.view import View
 
@@ -46,6 +50,8 @@ VIEWS: tuple[View, ...] = (
     contact.VIEW,
     votes.VIEW,
     vote.VIEW,
+    mail.VIEW,
+    mail_thread.VIEW,
     sessions.VIEW,
     session.VIEW,
     tasks.VIEW,
@@ -55,4 +61,6 @@ VIEWS: tuple[View, ...] = (
     schedules.VIEW,
     log.VIEW,
     event.VIEW,
+    audit.VIEW,
+    why.VIEW,
 )

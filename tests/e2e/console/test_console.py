@@ -82,6 +82,10 @@ class Api:
     def send(self, agent: str, key: str) -> None:
         self.post("/v1/tools/sessions_send", agent_id=agent, key=key, message=HOSTILE)
 
+    def send_mail(self, agent: str, to: str, subject: str = HOSTILE) -> Any:  # noqa: ANN401 - JSON.
+        body: Any = {"to": [to], "subject": subject, "body_text": HOSTILE}
+        return self.post("/email/send", agent_id=agent, **body)
+
 
 @pytest.fixture
 def api(service: ServiceProcess) -> Iterator[Api]:
@@ -199,11 +203,15 @@ def test_views_are_accessible_and_load_only_from_the_service(
         "/tasks/{id}": f"/tasks/{task}",
         "{state}": "submitted",
         "/session$": f"/session?key=agent:axe-{scheme}-{width}:main",
+        "/why/{id}": "/why/1",
     }
     page = watched.open("/console/")
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ["/login", *(_path_of(view.path, values) for view in VIEWS)]:
+    own = f"axe-{scheme}-{width}@agents.localhost"
+    values["/mail/threads/{id}"] = f"/mail/threads/{api.send_mail(ann, own)['thread_id']}"
+    paths = [_path_of(view.path, values) for view in VIEWS]
+    for path in ["/login", *paths, f"/mail?agent={ann}", f"/actions/deactivateAgent?id={ann}"]:
         page.goto(f"{watched.url}/console{path}")
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run().then(found => found.violations)")
@@ -219,6 +227,43 @@ def _path_of(path: str, values: Mapping[str, str]) -> str:
     for name, value in {**values, "{sequence}": "1", "{email}": "a@example.com"}.items():
         found = found.replace(name, value)
     return "/votes" if "{id}" in found else found.removesuffix("$")
+
+
+def test_lease_ends_with_a_reason(watched: Watched, api: Api) -> None:
+    lease = api.acquire(api.register("ends-ann"), "ends@example.com")
+    page = watched.open("/console/contacts/ends@example.com")
+    is_live(page)
+    page.get_by_role("link", name="End lease").click()
+    expect(page.get_by_text("The lease ends now.")).to_be_visible()
+    page.get_by_label("Reason").fill("The contract ended")
+    page.get_by_role("button", name="End lease").click()
+
+    expect(page.get_by_text("No agent holds this contact.")).to_be_visible()
+    expect(page.get_by_text("The contract ended")).to_be_visible()
+    ended = api.client.get(f"{COORDINATION}/lease/{lease['id']}").json()
+    assert ended["status"] == "revoked"
+    assert watched.errors == []
+
+
+def test_mail_arrives_on_the_open_page_and_is_searched(watched: Watched, api: Api) -> None:
+    ann = api.register("mail-ann")
+    page = watched.open(f"/console/mail?agent={ann}")
+    is_live(page)
+    api.send_mail(ann, "mail-ann@agents.localhost", "Zeppelin prices")
+    row = page.locator("[id^=mail-]", has_text="Zeppelin prices")
+    expect(row).to_be_visible(timeout=WITHIN_A_SECOND)
+    found = f"/email/search?agent_id={ann}&q=zeppelin"
+    for _ in range(100):  # The index is filled after the commit.
+        if api.client.get(found).json()["messages"]:
+            break
+
+    page.get_by_label("Search").fill("zeppelin")
+    page.get_by_role("button", name="Show").click()
+    page.locator("[id^=mail-]", has_text="Zeppelin prices").get_by_role("link").click()
+
+    expect(page.get_by_role("heading", name="Zeppelin prices")).to_be_visible()
+    expect(page.locator(".deliveries .badge")).to_have_text("Delivered")
+    assert watched.errors == []
 
 
 def test_page_heals_after_a_restart(watched: Watched, api: Api, service: ServiceProcess) -> None:

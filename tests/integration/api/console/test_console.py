@@ -81,7 +81,11 @@ async def fill(service: InProcess, contact: str) -> dict[str, str]:
     }
     proposed = await service.call("POST", "/v1/agent/coordination/consensus", vote)
     session, task = await fill_sessions(service, agent)
+    mail = {"agent_id": agent, "to": ["kim@example.com"], "subject": HOSTILE[:-1]}
+    sent = await service.call("POST", "/email/send", {**mail, "body_text": HOSTILE})
     return {
+        "/mail/threads/{id}": f"/mail/threads/{sent.json['thread_id']}",
+        "/why/{id}": "/why/1",
         "/agents/{id}": f"/agents/{agent}",
         "/tasks/{id}": f"/tasks/{task}",
         "{state}": "working",
@@ -243,7 +247,14 @@ async def test_action_revokes_a_key(service: InProcess) -> None:
     cookie = await log_in(service, service.key)
 
     shown = await page(service, f"/actions/revokeKey?id={issued['id']}", cookie)
-    done = await post(service, "/actions/revokeKey", cookie, id=issued["id"], back=FOREIGN)
+    done = await post(
+        service,
+        "/actions/revokeKey",
+        cookie,
+        id=issued["id"],
+        reason="leaked",
+        back=FOREIGN,
+    )
 
     assert b"cannot be undone" in shown.body
     assert (done.status, done.header("location")) == (SEE_OTHER, "/console/")
