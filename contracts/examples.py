@@ -133,6 +133,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},
     "not_eligible": {"agentId": _AGENT},
     "role_forbidden": {"role": "auditor"},
+    "tenant_paused": {"pausedAt": _NOON},
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
