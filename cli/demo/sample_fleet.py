@@ -173,7 +173,9 @@ class SampleFleet:
         self._report("failTask", dead, error="The disk is full.", outcome="retry")
 
     def _claim(self, worker: str, preset: str) -> dict[str, Any]:
-        task = self._call("claimTask", {"agent_name": worker, "presets": [preset]})["task"]
+        task = self._call(
+            "claimTask", {"agent_name": worker, "presets": [preset], "claim_seconds": 3_600}
+        )["task"]
         return {"agent_name": worker, "fence": task["fence"], "id": task["task_id"]}
 
     def _report(self, name: str, claim: Mapping[str, Any], **fields: object) -> None:

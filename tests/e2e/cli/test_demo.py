@@ -214,7 +214,7 @@ def test_fleet_is_created_on_the_running_service(tenant: Tenant) -> None:
     }
     assert {one["status"] for one in votes} == {"pending", "approved", "rejected"}
     assert all(tasks.values()), tasks
-    again = run_cli("demo", "--fleet", **tenant.variables)
+    again = run_cli("demo", "--fleet", "--no-json", **tenant.variables)
     assert (again.code, "Created a fleet." in again.stdout) == (0, True), again.stderr
 
 
