@@ -64,7 +64,7 @@ def main(control: socket.socket) -> None:
             os.close(adopted)
             die_with_parent(caller)
             os.chdir(folder)
-            _become(program, arguments, variables, files)
+            become(program, arguments, variables, files)
             return
         os.close(said)
         for file in files:
@@ -86,9 +86,7 @@ def _is_new_process(said: int) -> bool:
     return True
 
 
-def _become(
-    program: str, arguments: list[str], variables: dict[str, str], files: list[int]
-) -> None:
+def become(program: str, arguments: list[str], variables: dict[str, str], files: list[int]) -> None:
     os.setsid()
     for number, file in enumerate(files):
         os.dup2(file, number)

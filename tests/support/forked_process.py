@@ -9,13 +9,17 @@ executes the program instead.
 import ctypes
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 import orjson
@@ -27,6 +31,7 @@ PR_SET_CHILD_SUBREAPER = 36
 IS_SUPPORTED = sys.platform == "linux"
 ANSWER_BYTES_MAX = 32
 START_SECONDS_MAX = 120.0
+POLL_SECONDS = 0.02
 _starting = threading.Lock()
 
 
@@ -38,7 +43,7 @@ class _ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
+                env=_own_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -76,6 +81,36 @@ def end_fork_server() -> None:
 
 def _adopt_orphans(*, yes: bool) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
+
+
+@contextmanager
+def fork_listener() -> Iterator[str]:
+    """Yield the command that runs `quorate` in a shell script, without importing its modules."""
+    with TemporaryDirectory(prefix="fork-") as folder:  # Paths of sockets are short.
+        path = Path(folder) / "socket"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.fork_listener", path],
+            cwd=ROOT,
+            env=_own_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS_MAX
+            while not path.exists():
+                assert process.poll() is None, "the fork listener has ended"
+                assert time.monotonic() < deadline, "the fork listener did not start"
+                time.sleep(POLL_SECONDS)
+            client = Path(__file__).with_name("fork_client.py")
+            words = (sys.executable, "-I", "-S", str(client), str(path))
+            yield " ".join(map(shlex.quote, words))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _own_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
 
 
 class ForkedProcess:

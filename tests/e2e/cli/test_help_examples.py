@@ -7,6 +7,7 @@ replaced, because other processes may use them.
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from quorate.cli.commands.call import OperationGroup
 from quorate.cli.main import quorate
 from tests.e2e.cli.conftest import RecordedLog
 from tests.e2e.service.service_process import READY_LINE, ServiceProcess, environment
+from tests.support import forked_process
+from tests.support.forked_process import fork_listener
 from tests.support.postgres import shared_with_role
 
 AGENTS = ("outreach-agent", "retention-agent")
@@ -93,11 +96,11 @@ def test_help_describes_each_option_and_has_examples(path: tuple[str, ...]) -> N
 class ShellEnvironment:
     """A shell environment with its own home, `quorate` on the PATH and a running service."""
 
-    def __init__(self, service: ServiceProcess, folder: Path) -> None:
+    def __init__(self, service: ServiceProcess, folder: Path, program: str) -> None:
         self.service = service
         self.folder = folder
         command = folder / "quorate"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m quorate.cli.main "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
         command.chmod(0o755)
         self.variables = environment(
             HOME=str(folder),
@@ -125,13 +128,23 @@ class ShellEnvironment:
         )
 
 
+@pytest.fixture(scope="module")
+def program() -> Iterator[str]:
+    """The command of `quorate`: hundreds of them are forked, because each import takes a second."""
+    if not forked_process.IS_SUPPORTED:
+        yield f"{shlex.quote(sys.executable)} -m quorate.cli.main"
+        return
+    with fork_listener() as program:
+        yield program
+
+
 @pytest.fixture
-def shell_environment(real: ServiceProcess, tmp_path: Path) -> ShellEnvironment:
+def shell_environment(real: ServiceProcess, tmp_path: Path, program: str) -> ShellEnvironment:
     headers = {"Authorization": f"Bearer {real.api_key}"}
     for name in AGENTS:
         body = {"agentName": name}
         httpx2.post(f"{real.url}/v1/agent/register", json=body, headers=headers).raise_for_status()
-    return ShellEnvironment(real, tmp_path)
+    return ShellEnvironment(real, tmp_path, program)
 
 
 # These commands need a log that no service uses.
