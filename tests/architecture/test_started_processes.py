@@ -41,6 +41,7 @@ START = {
     "tests/e2e/service/test_start_and_stop.py",
     "tests/e2e/service/test_traces.py",
     "tests/e2e/service/test_workers.py",
+    "tests/integration/api/console/test_where_sessions_live.py",
     "tests/integration/api/in_process.py",
     "tests/integration/api/test_asyncapi_page.py",
     "tests/integration/api/test_generators.py",

@@ -1,18 +1,21 @@
 """A forked `quorate` does what an executed one does."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from quorate.runtime.process_lock import LOCK_FILE
 from tests.e2e.cli.cli_process import has_exited, wait_until
-from tests.e2e.service.service_process import ServiceProcess, environment
+from tests.e2e.service.service_process import READY_LINE, ServiceProcess, environment
 from tests.support import forked_process
-from tests.support.forked_process import ForkedProcess
+from tests.support.forked_process import ForkedProcess, fork_listener
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(not forked_process.IS_SUPPORTED, reason="needs Linux")
@@ -106,3 +109,44 @@ def test_service_and_fork_server_end_with_a_killed_test_process(data_dir: Path) 
         process.kill()
 
     wait_until(lambda: all(has_exited(pid) for pid in pids))
+
+
+# -- In shell scripts ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def program() -> Iterator[list[str]]:
+    with fork_listener() as program:
+        yield shlex.split(program)
+
+
+@pytest.mark.parametrize("words", [["version"], ["serve", "--port", "many"]])
+def test_script_gets_the_output_and_exit_code_of_an_executed_program(
+    program: list[str], words: list[str]
+) -> None:
+    run = partial(subprocess.run, env=environment(), capture_output=True, check=False)
+    executed = run([sys.executable, "-m", "quorate.cli.main", *words])
+    found = run([*program, *words])
+
+    assert (found.returncode, found.stdout, found.stderr) == (
+        executed.returncode,
+        executed.stdout,
+        executed.stderr,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_program_of_a_script_ends_with_the_signal_to_its_client(
+    program: list[str], number: signal.Signals, tmp_path: Path
+) -> None:
+    words = ["serve", "--port", "0", "--nats-port", "0", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(
+        [*program, *words], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as client:
+        assert client.stdout is not None
+        while READY_LINE not in client.stdout.readline():
+            assert client.poll() is None
+        pid = int((tmp_path / "data" / LOCK_FILE).read_text())
+        os.kill(client.pid, number)
+        assert client.wait(END_SECONDS_MAX) == (0 if number == signal.SIGTERM else -number)
+    wait_until(lambda: has_exited(pid))
