@@ -83,7 +83,7 @@ NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
-    *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
+    *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent", "state"),
     *("to", "cc", "subject", "bodyText", "bodyHtml", "importance", "ackRequired", "leaseFence"),
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
