@@ -9,7 +9,7 @@ from tests.e2e.service.http_clients import Agent, Operator, Tenant, keep_active
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import ServiceProcess
 
-SERVE = ("--heartbeat-window-seconds", "2")
+SERVE = ("--heartbeat-window-seconds", "6")
 ONE_SECOND = 1 / 60  # In minutes.
 CONTACT = "user@example.com"
 
