@@ -93,6 +93,9 @@ class SampleFleet:
         found: Any = self._client.execute(request_for(_BY_NAME[name], body, None, **ids))
         return getattr(found, "raw", found)
 
+    def _call_as(self, agent_name: str, operation: str, /, **fields: object) -> Any:  # noqa: ANN401
+        return self._call(operation, {"agent_name": agent_name, **fields})
+
     def _leases(self) -> None:
         agents = cycle(AGENTS)
         for number, person in enumerate(PEOPLE):
@@ -148,7 +151,7 @@ class SampleFleet:
     def _sessions(self) -> None:
         for name, text in TALKS:
             key = f"agent:{name}:main"
-            self._tool("sessions_send", name, key=key, message=text)
+            self._call_as(name, "sessionsSend", key=key, message=text)
             self.made["session messages"] += 1
 
     def _tasks(self) -> None:
@@ -157,10 +160,10 @@ class SampleFleet:
             self._call("putPreset", fields, preset_name=name)
         for preset, texts in TASKS.items():
             for text in texts:
-                self._tool("spawn_agent", spawner, task=text, preset=preset, nonblocking=True)
+                self._call_as(spawner, "spawnAgent", task=text, preset=preset, nonblocking=True)
                 self.made["tasks"] += 1
         for text in WAITING:
-            self._tool("spawn_agent", spawner, task=text, nonblocking=True)
+            self._call_as(spawner, "spawnAgent", task=text, nonblocking=True)
             self.made["tasks"] += 1
         working = self._claim("demo-worker-ida", "demo-researcher")
         self._report("reportProgress", working, percent=40, message="Page 12 of 30")
@@ -186,8 +189,8 @@ class SampleFleet:
         owner = "demo-billing-eve"
         blocked_by: list[str] = []
         for subject in STEPS:
-            made = self._tool(
-                *("task_list", owner),
+            made = self._call_as(
+                *(owner, "taskList"),
                 action="create",
                 list_id="demo-month-end",
                 subject=subject,
@@ -197,12 +200,10 @@ class SampleFleet:
             self.made["listed tasks"] += 1
         for name, label, times in SCHEDULES:
             turn = {"kind": "agentTurn", "message": f"{label}, please."}
-            self._tool("schedule", name, action="create", name=label, schedule=times, payload=turn)
+            self._call_as(
+                name, "schedule", action="create", name=label, schedule=times, payload=turn
+            )
             self.made["schedules"] += 1
-
-    def _tool(self, tool: str, agent_name: str, **fields: object) -> Any:  # noqa: ANN401 - JSON.
-        operation = next(one for one in OPERATIONS if one.tool == tool)
-        return self._call(operation.name, {"agent_name": agent_name, **fields})
 
     def _call_query(self, name: str, agent_name: str) -> Any:  # noqa: ANN401 - JSON.
         operation = _BY_NAME[name]

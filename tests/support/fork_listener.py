@@ -5,30 +5,23 @@ in place of `quorate`. The new process has the client's arguments, environment, 
 and open files. It ends with the client; the client gets its signals, and ends as it does.
 """
 
-import gc
-import importlib
 import os
 import select
 import signal
 import socket
 import sys
-import threading
 
 import orjson
 
 from quorate.runtime.parent_death import die_with_parent
-from tests.support.fork_server import FILES, PRELOADED, PROGRAM, REQUEST_BYTES_MAX, become
+from tests.support.fork_server import FILES, PROGRAM, REQUEST_BYTES_MAX, become, preload
 
 CLIENTS_WAITING_MAX = 64
 
 
 def main(path: str) -> None:
     die_with_parent(os.getppid())
-    for name in PRELOADED:
-        importlib.import_module(name)
-    assert threading.active_count() == 1, "threads do not survive a fork"
-    gc.collect()
-    gc.freeze()  # The pages stay shared.
+    preload()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nothing waits for the processes that serve.
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)

@@ -42,12 +42,17 @@ FILES = 3
 PID_BYTES_MAX = 32
 
 
-def main(control: socket.socket) -> None:
+def preload() -> None:
+    """Import what the forked processes use, and let them share its pages."""
     for name in PRELOADED:
         importlib.import_module(name)
     assert threading.active_count() == 1, "threads do not survive a fork"
     gc.collect()
-    gc.freeze()  # The pages stay shared.
+    gc.freeze()
+
+
+def main(control: socket.socket) -> None:
+    preload()
     while True:
         request, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, FILES)
         if not request:
