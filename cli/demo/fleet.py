@@ -117,12 +117,11 @@ class Fleet:
             # The import blocks the event loop, so it is done before an agent needs heartbeats.
             import_module("quorate.client.transports.nats")
         self.clock.start()
-        async with self._client, asyncio.TaskGroup() as agents:
-            for name in VOTES:
-                agents.create_task(self._run_agent(name))
-            agents.create_task(self._crash_worker())
-            if self.config.shows_timeout:
-                agents.create_task(self._crash_agent())
+        async with self._client:
+            try:
+                await self._run_agents()
+            finally:
+                await self.worker_crash.clean_up()
 
     @property
     def is_over(self) -> bool:
@@ -132,6 +131,14 @@ class Fleet:
         return self._is_complete() or not self.clock.remaining
 
     # -- Four agents ---------------------------------------------------------
+
+    async def _run_agents(self) -> None:
+        async with asyncio.TaskGroup() as agents:
+            for name in VOTES:
+                agents.create_task(self._run_agent(name))
+            agents.create_task(self._crash_worker())
+            if self.config.shows_timeout:
+                agents.create_task(self._crash_agent())
 
     async def _run_agent(self, name: str) -> None:
         config = self.config

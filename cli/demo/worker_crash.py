@@ -46,6 +46,7 @@ class WorkerCrash:
         self._on_crash = on_crash
         self._has_task = asyncio.Event()  # Set when the crashing worker has the task.
         self._has_crashed = asyncio.Event()
+        self._puts_preset = False
         self.crashed_at: float | None = None
 
     def observe(self, event_type: str, agent_name: str) -> None:
@@ -56,16 +57,19 @@ class WorkerCrash:
     async def hand_over(self, agent: Agent) -> None:
         """Hand over the task, and wait for its result; raises QuorateError."""
         preset = {"description": "The task of `quorate demo`", "max_attempts": ATTEMPTS_MAX}
+        self._puts_preset = True
         await self._client.execute(preset_requests.put_preset(PRESET, preset))
+        seconds = ceil(self._config.seconds_max)
+        task = await agent.spawn(TASK, preset=PRESET, timeout_seconds=seconds)
         try:
-            seconds = ceil(self._config.seconds_max)
-            task = await agent.spawn(TASK, preset=PRESET, timeout_seconds=seconds)
-            try:
-                await task.result()
-            finally:
-                with suppress(QuorateError):
-                    await task.cancel()  # Succeeds after the end too.
+            await task.result()
         finally:
+            with suppress(QuorateError):
+                await task.cancel()  # Succeeds after the end too.
+
+    async def clean_up(self) -> None:
+        """Remove the preset; called when no agent works, so nothing cancels the request."""
+        if self._puts_preset:
             with suppress(QuorateError):
                 await self._client.execute(preset_requests.delete_preset(PRESET))
 

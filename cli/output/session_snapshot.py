@@ -79,10 +79,12 @@ def _task(task: Task) -> Json:
         "attempt": task.attempts,
         "max_attempts": task.max_attempts,
         "worker_id": task.worker_id,
+        "claim_expires_at": None if task.claim is None else iso(task.claim.expires_at),
         "percent": task.percent,
         "message": task.message,
         "outputs": list(task.output_ids),
         "error": task.error,
+        "is_dead_letter": task.is_dead_letter,
         "version": task.version,
     }
 
