@@ -35,7 +35,16 @@ class Query:
     packed = True  # It has few rows, which may be fetched as one JSON value.
     columns_inserted: Sequence[Any] = ()  # For an insert: the columns of its table.
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete, dialect: Dialect) -> None:
+    def __init__(
+        self,
+        statement: Select[Any] | Insert | Update | Delete,
+        dialect: Dialect,
+        past: Select[Any] | None = None,
+    ) -> None:
+        """``past`` is the statement as of a moment, where it cannot be made from the other one."""
+        self.statement = statement
+        self.past_statement = past
+        self.past: Query | None = None  # Made when it is needed (projections/history).
         columns = None
         if isinstance(statement, Insert):
             self.columns_inserted = tuple(statement.table.columns)
