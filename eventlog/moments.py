@@ -13,6 +13,9 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.transactions import DatabaseTransaction
 
+# The parameters that each query of the past has.
+POSITION, SEQUENCE, TENANT, PATH = "as_of", "as_of_sequence", "as_of_tenant", "as_of_path"
+
 
 @record
 class Moment:

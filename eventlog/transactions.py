@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import ClauseElement, LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Delete, Insert, Select, Update
 
@@ -77,6 +77,20 @@ class UnpackedQuery(Query):
     """
 
     packed = False
+
+
+class Definition(UnpackedQuery):
+    """A statement without parameters and rows, for example one that creates a table."""
+
+    def __init__(self, definition: ClauseElement, dialect: Dialect) -> None:
+        self.sql = str(definition.compile(dialect=dialect))
+        self.parameters = ()
+        self._defaults = {}
+        self.row = _unchanged
+
+
+def _unchanged(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
+    return row
 
 
 def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at run time.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Delete,
     Insert,
@@ -23,8 +24,11 @@ from sqlalchemy import (
     select,
 )
 
+from quorate.eventlog.database import Database
 from quorate.eventlog.tables import archives, events
+from quorate.eventlog.transactions import DatabaseTransaction, Definition
 from quorate.projections.history.nodes import OPEN
+from quorate.projections.history.statistics import store_statistics
 from quorate.projections.history.tables import (
     HISTORY,
     PROGRESS_ID,
@@ -33,14 +37,14 @@ from quorate.projections.history.tables import (
     progress,
 )
 
-_HEAD = select(func.coalesce(func.max(events.c.position), 0)).scalar_subquery()
+_HEAD = select(func.coalesce(func.max(events.c.position), literal_column("0"))).scalar_subquery()
 _IS_ARCHIVED = exists(select(archives.c.last_position))
 
 
 def _first_versions(table: Any, history: Any) -> Insert:  # noqa: ANN401 - tables.
     """Copy the present rows, if the events before them are archived."""
-    open_ = literal_column(str(OPEN))
-    false = literal_column("false")
+    open_: ColumnElement[int] = literal_column(str(OPEN))
+    false: ColumnElement[bool] = literal_column("false")
     rows = select(*table.columns, _HEAD, open_, open_, false).where(_IS_ARCHIVED)
     names = [*(column.name for column in table.columns), *VERSION_COLUMNS]
     return insert(history).from_select(names, rows)
@@ -65,8 +69,25 @@ def refill(connection: Connection) -> None:
         connection.execute(statement)
 
 
+class Refill:
+    """Empties the history in a transaction of the writer."""
+
+    def __init__(self, database: Database) -> None:
+        self._definitions = [Definition(one, database.dialect) for one in REFILL]
+
+    async def run(self, transaction: DatabaseTransaction) -> None:
+        for definition in self._definitions:
+            await transaction.fetch(definition, {})
+
+
+def create(connection: Connection) -> None:
+    """Create the tables of the history, empty."""
+    metadata.create_all(connection)
+    store_statistics(connection)
+    refill(connection)
+
+
 def create_again(connection: Connection) -> None:
     """Create the tables of the history as the read models are now, and empty them."""
     metadata.drop_all(connection)
-    metadata.create_all(connection)
-    refill(connection)
+    create(connection)

@@ -23,8 +23,11 @@ from sqlalchemy import (
     Table,
     literal_column,
 )
+from sqlalchemy.sql.selectable import NamedFromClause
 
+from quorate.projections.coordination import leases
 from quorate.projections.history.nodes import OPEN
+from quorate.projections.identity import agents
 from quorate.projections.metadata import sql
 from quorate.projections.registry import REPOSITORIES
 
@@ -93,13 +96,13 @@ def _add_index(history: Table, index: Index) -> None:
     Index(
         f"{index.name}_history",
         *parts,
-        history.c.node,
+        *(history.c.node, history.c.from_position, history.c.until_position),
         sqlite_where=where,
         postgresql_where=where,
     )
 
 
-def is_open(history: Table) -> ColumnElement[bool]:
+def is_open(history: NamedFromClause[Any]) -> ColumnElement[bool]:
     return literal_column(f"{history.name}.{IS_OPEN}")
 
 
@@ -107,3 +110,14 @@ def is_open(history: Table) -> ColumnElement[bool]:
 HISTORY: Mapping[Table, Table] = {
     table: _history_of(table) for repository in REPOSITORIES for table in repository.tables
 }
+
+_agents, _leases = HISTORY[agents.TABLE], HISTORY[leases.TABLE]
+# A list of live leases has the order of contacts, which had many leases before.
+Index(
+    "leases_live_history_by_node",
+    *(_leases.c[name] for name in ("tenant", "node", "from_position", "until_position")),
+    sqlite_where=sql("ended_at IS NULL"),
+    postgresql_where=sql("ended_at IS NULL"),
+)
+# Each heartbeat of an agent is a version. They are found by their beginnings in one lookup.
+Index("agents_history_by_start", *(_agents.c[name] for name in ("tenant", "id", "from_position")))
