@@ -81,13 +81,20 @@ class Refill:
 
 
 def create(connection: Connection) -> None:
-    """Create the tables of the history, empty."""
+    """Create the tables of the history of an empty log."""
     metadata.create_all(connection)
+    begin(connection)
+
+
+def begin(connection: Connection) -> None:
+    """Store the rows that the history of an empty log has."""
     store_statistics(connection)
-    refill(connection)
+    connection.execute(insert(progress).values(id=PROGRESS_ID, position=0, first_position=0))
 
 
 def create_again(connection: Connection) -> None:
     """Create the tables of the history as the read models are now, and empty them."""
     metadata.drop_all(connection)
-    create(connection)
+    metadata.create_all(connection)
+    store_statistics(connection)
+    refill(connection)
