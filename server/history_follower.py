@@ -24,7 +24,7 @@ from quorate.eventlog.transactions import (
 from quorate.projections.history.folding import HistoryFolder, HistoryIncomplete, Part
 from quorate.projections.history.refill import Refill
 
-EVENTS_PER_PART = 200
+EVENTS_PER_PART = 100
 GATHER_SECONDS = 0.1
 CHECK_SECONDS = 10.0  # A rebuild by another process is noticed after this time.
 RESTS = 4.0

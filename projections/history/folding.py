@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import orjson
-from sqlalchemy import and_, bindparam, insert, not_, select, update
+from sqlalchemy import Table, and_, bindparam, insert, not_, select, update
 
 from quorate.domain.registry import SCHEMA, new_state
 from quorate.domain.shared.aggregates import Aggregate
@@ -131,13 +131,9 @@ class HistoryFolder:
         page = page.order_by(events.c.position).limit(bindparam("limit"))
         self._page = UnpackedQuery(page, dialect)
         self._progress = Query(select(progress), dialect)
-        self._loads = {
-            repository.aggregate: _loads(database, repository) for repository in REPOSITORIES
-        }
-        self._ends = {table: Query(insert(table), dialect) for table in HISTORY.values()}
-        self._opens = {
-            table: Query(upsert(table, dialect.name), dialect) for table in HISTORY.values()
-        }
+        self._loads: dict[Any, Sequence[tuple[Any, Query, Put]]] = {}  # By aggregate.
+        self._ends: dict[Any, Query] = {}  # By the table of the history.
+        self._opens: dict[Any, Query] = {}
         moved = update(progress).where(
             progress.c.id == PROGRESS_ID, progress.c.position == bindparam("after")
         )
@@ -167,7 +163,7 @@ class HistoryFolder:
     def _lookups(self, fold: "_Fold") -> Iterator[Lookup]:
         for aggregate, keys in fold.touched.items():
             asked = {"asked": orjson.dumps(list(keys)).decode()}
-            for table, query, put in self._loads[aggregate]:
+            for table, query, put in self._loads_of(aggregate):
                 yield Lookup(query=query, values=asked, take=fold.loader(table, put))
 
     async def store(self, transaction: DatabaseTransaction, part: Part) -> bool:
@@ -176,13 +172,31 @@ class HistoryFolder:
             return False
         for table, rows in part.ended.items():
             if rows:
-                await transaction.write(self._ends[table], rows)
+                await transaction.write(self._end_of(table), rows)
         for table, rows in part.open.items():
             if rows:
-                await transaction.write(self._opens[table], rows)
+                await transaction.write(self._open_of(table), rows)
         moved = {"after": part.after, "until": part.until}
         await transaction.write(self._move, [self._move.bind(moved)])
         return True
+
+    # -- Statements, compiled when they are needed: a start does not wait for them -------------
+
+    def _loads_of(self, aggregate: Aggregate[Any]) -> Sequence[tuple[Any, Query, Put]]:
+        if aggregate not in self._loads:
+            self._loads[aggregate] = _loads(self._database, _REPOSITORIES[aggregate])
+        return self._loads[aggregate]
+
+    def _end_of(self, table: Table) -> Query:
+        if table not in self._ends:
+            self._ends[table] = Query(insert(table), self._database.dialect)
+        return self._ends[table]
+
+    def _open_of(self, table: Table) -> Query:
+        if table not in self._opens:
+            dialect = self._database.dialect
+            self._opens[table] = Query(upsert(table, dialect.name), dialect)
+        return self._opens[table]
 
 
 def _within(page: Rows) -> Rows:

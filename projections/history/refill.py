@@ -73,11 +73,11 @@ class Refill:
     """Empties the history in a transaction of the writer."""
 
     def __init__(self, database: Database) -> None:
-        self._definitions = [Definition(one, database.dialect) for one in REFILL]
+        self._dialect = database.dialect
 
     async def run(self, transaction: DatabaseTransaction) -> None:
-        for definition in self._definitions:
-            await transaction.fetch(definition, {})
+        for statement in REFILL:
+            await transaction.fetch(Definition(statement, self._dialect), {})
 
 
 def create(connection: Connection) -> None:
