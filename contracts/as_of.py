@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import AwareDatetime as _AwareDatetime
-from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, create_model
+from pydantic import BeforeValidator, Field, PlainSerializer, Strict, TypeAdapter, create_model
 
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import PastNotKept
@@ -62,7 +62,7 @@ def _text(value: int | datetime) -> int | str:
 
 
 AsOf: TypeAlias = Annotated[
-    Annotated[int, Field(ge=1, le=SEQUENCE_MAX)] | _AwareDatetime,
+    Annotated[int, Strict(), Field(ge=1, le=SEQUENCE_MAX)] | Annotated[_AwareDatetime, Strict()],
     BeforeValidator(_parse),
     PlainSerializer(_text),
 ]
