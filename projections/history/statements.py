@@ -29,6 +29,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal_column,
     not_,
     select,
     table,
@@ -183,8 +184,12 @@ def _by_start(known: Table, history: Table) -> Select[Any]:
     keys = [one.name for one in known.primary_key]
     position: BindParameter[int] = bindparam(POSITION, type_=BigInteger)
     of_row = and_(*(earlier.c[name] == newest.c[name] for name in keys))
-    start = select(func.max(earlier.c.from_position)).where(
-        of_row, earlier.c.from_position <= position
+    # Not ``max``: SQLite would read all earlier versions.
+    start = (
+        select(earlier.c.from_position)
+        .where(of_row, earlier.c.from_position <= position)
+        .order_by(earlier.c.from_position.desc())
+        .limit(literal_column("1"))
     )
     # Expressions: else SQLite compares the history with the cursor of the page as well, and reads
     # all versions after it.
