@@ -153,7 +153,7 @@ class HistoryFolder:
             page = await transaction.fetch(self._page, {"after": after, "limit": limit})
             if not page:
                 return None
-            if page[0].position != after + 1:
+            if page[-1].position != after + len(page):
                 raise HistoryIncomplete
             fold = _Fold(_within(page))
             await transaction.look_up([*self._lookups(fold)])
