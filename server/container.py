@@ -138,14 +138,13 @@ async def _create_clock(log: EventStore) -> MonotonicClock:
 def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
-    read_clock = clock_of_readers(clock)
-    reader, new_id = Reader(log, read_clock), Uuid7()
-    hours = options.notification_retention_hours
+    read_clock, new_id = clock_of_readers(clock), Uuid7()
+    reader, hours = Reader(log, read_clock), options.notification_retention_hours
     key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, read_clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
     tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
-    subscriptions, registry = Subscriptions(), CollectorRegistry()
+    subscriptions, registry, signal = Subscriptions(), CollectorRegistry(), CommitSignal()
     request_metrics = RequestMetrics(registry)
     nats_service = _create_nats_service(
         *(log, options, reader, _authenticate_nats(failed_login_limiter, tenant_access)),
@@ -153,7 +152,6 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    signal = CommitSignal()
     listeners = [
         *(tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake),
         signal.wake,

@@ -55,7 +55,7 @@ class HistoryFollower:
             except (Unavailable, DatabaseUnavailable) as error:
                 _logger.warning("history_follower.paused", reason=str(error))
             except (AssertionError, LookupError, StatementRejected, TypeError, ValueError):
-                # The log or the history is damaged. Everything else goes on.
+                # The log or the history is damaged. All other tasks continue.
                 _logger.exception("history_follower.failed")
                 await asyncio.sleep(RETRY_SECONDS)
             try:

@@ -88,7 +88,7 @@ class Reads:
     def all(self) -> list[Read]:
         return [read for operation in OPERATIONS_WITH_PAST for read in self.of(operation)]
 
-    def _read(self, operation: str, path: dict[str, str] | None = None, **query: Any) -> Read:  # noqa: ANN401
+    def _read(self, operation: str, path: dict[str, str] | None = None, /, **query: Any) -> Read:  # noqa: ANN401
         return Read(operation=operation, principal=self._key, path=path or {}, query=query)
 
     def _one(self, kind: str, name: str, **query: Any) -> Callable[[str], Iterator[Read]]:  # noqa: ANN401
