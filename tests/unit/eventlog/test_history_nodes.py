@@ -1,5 +1,7 @@
 """An interval is found by the nodes on the path to each position in it, and only once."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +36,7 @@ def test_interval_is_at_a_node_on_the_path_to_each_of_its_positions(
 @given(st.lists(st.integers(1, 2_000), min_size=2, unique=True))
 def test_versions_of_one_row_are_at_different_nodes(changes: list[int]) -> None:
     changes.sort()
-    spans = [*zip(changes, changes[1:], strict=False), (changes[-1], OPEN)]
+    spans = [*pairwise(changes), (changes[-1], OPEN)]
 
     nodes = [node_of(*span) for span in spans]
 
