@@ -12,8 +12,8 @@ from typing import Any
 
 from quorate.application.execution import Service, problem_of
 from quorate.application.operations import Call, HandlerOfService, Reply, Streamed
-from quorate.contracts.as_of import AS_OF, HEADER, has_past
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.as_of import HEADER, has_past
+from quorate.contracts.operations import AS_OF, AnyOperation
 from quorate.contracts.problems import PastNotKept, Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError

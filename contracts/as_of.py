@@ -12,13 +12,12 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AwareDatetime as _AwareDatetime
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, TypeAdapter, create_model
 
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import AS_OF, AnyOperation
 from quorate.contracts.problems import PastNotKept
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import changed
 from quorate.domain.shared.timestamps import iso, of
 
-AS_OF = "as_of"
 HEADER = "Quorate-As-Of"
 _DIGITS_MAX = 16
 _EXPECTED = "a sequence, or a time of RFC 3339 such as 2026-03-01T12:00:00Z, is required"
@@ -89,6 +88,9 @@ def with_as_of(operation: AnyOperation) -> AnyOperation:
         examples=["2026-03-01T12:00:00.000Z"],
     )
     model = create_model(
-        f"{query.__name__}AsOf", __base__=query, __doc__=query.__doc__, as_of=(AsOf | None, field)
+        f"{query.__name__}AsOf",
+        __base__=query,
+        __doc__=query.__doc__,
+        **{AS_OF: (AsOf | None, field)},
     )
     return changed(operation, query=model, errors=(*operation.errors, PastNotKept))
