@@ -44,7 +44,6 @@ class Query:
         """``past`` is the statement as of a moment, where it cannot be made from the other one."""
         self.statement = statement
         self.past_statement = past
-        self.past: Query | None = None  # Made when it is needed (projections/history).
         columns = None
         if isinstance(statement, Insert):
             self.columns_inserted = tuple(statement.table.columns)
@@ -62,6 +61,11 @@ class Query:
                 column.name for column in selected if isinstance(column.type, LargeBinary)
             )
             self.row: Any = _row_maker(self.columns)
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The values that are written in the statement."""
+        return self._defaults
 
     def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return the values in the order of the statement's parameters."""

@@ -50,6 +50,10 @@ from quorate.projections.recipients import TABLE as RECIPIENTS
 
 # They are read as they are now.
 _OF_NOW = frozenset({archives, identity, message_bodies})
+_PARAMETERS = frozenset({TENANT, SEQUENCE, POSITION, PATH})
+QUERIES_KEPT_MAX = 1_024
+# An expression, so that no index matches the column. Written out: see ``past_of``.
+_NOTHING: ColumnElement[str] = literal_column("''")
 _GROWING = frozenset({events, RECIPIENTS})
 
 
@@ -57,14 +61,27 @@ class NotKept(Exception):
     """The past of a table is not kept."""
 
 
+_made: dict[tuple[Any, ...], Query] = {}
+
+
 def past_of(query: Query, dialect: Dialect) -> Query:
-    """Return the query as of a moment; it is made once."""
-    if query.past is None:
+    """Return the query as of a moment. It is compiled once, also if the query is made again.
+
+    Values that are written in the statement of ``query`` are not in it: see ``defaults``.
+    """
+    key = (dialect.name, query.sql, query.packed, *query.parameters)
+    past = _made.get(key)
+    if past is None:
         statement = query.past_statement
         if statement is None:
             statement = _past(query.statement, dialect)
-        query.past = _PastQuery(statement, dialect, like=query)
-    return query.past
+        past = _PastQuery(statement, dialect, like=query)
+        if query.past_statement is None:
+            assert {*past.parameters} - _PARAMETERS == {*query.parameters}, past.sql
+        if len(_made) >= QUERIES_KEPT_MAX:
+            _made.clear()
+        _made[key] = past
+    return past
 
 
 class _PastQuery(Query):
@@ -85,18 +102,21 @@ class PastTransaction:
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         past = past_of(query, self._dialect)
-        return await self._transaction.fetch(past, {**values, **self._values})
+        return await self._transaction.fetch(past, self._all(query, values))
 
     async def look_up(self, lookups: Sequence[Lookup]) -> None:
         past = [
             Lookup(
                 query=past_of(one.query, self._dialect),
-                values={**one.values, **self._values},
+                values=self._all(one.query, one.values),
                 take=one.take,
             )
             for one in lookups
         ]
         await self._transaction.look_up(past)
+
+    def _all(self, query: Query, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**query.defaults, **values, **self._values}
 
     async def write(self, _query: Query, _rows: Sequence[Sequence[Any]]) -> None:
         raise AssertionError("the past cannot be written")
@@ -172,7 +192,9 @@ def _by_node(
     It would read all versions in that order, instead of sorting those that were true.
     """
     columns = [
-        history.c[one.name].concat("").label(one.name) if one is sorted_ else history.c[one.name]
+        history.c[one.name].concat(_NOTHING).label(one.name)
+        if one is sorted_
+        else history.c[one.name]
         for one in known.columns
     ]
     return select(*columns).where(_was_true(history, dialect))
@@ -190,11 +212,12 @@ def _by_start(known: Table, history: Table) -> Select[Any]:
         .where(of_row, earlier.c.from_position <= position)
         .order_by(earlier.c.from_position.desc())
         .limit(literal_column("1"))
+        .offset(literal_column("0"))
     )
     # Expressions: else SQLite compares the history with the cursor of the page as well, and reads
     # all versions after it.
     same = and_(
-        *(history.c[name] == newest.c[name].concat("") for name in keys),
+        *(history.c[name] == newest.c[name].concat(_NOTHING) for name in keys),
         history.c.from_position == start.correlate(newest).scalar_subquery(),
     )
     columns = [(newest if one.name in keys else history).c[one.name] for one in known.columns]
