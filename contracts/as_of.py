@@ -87,10 +87,6 @@ def with_as_of(operation: AnyOperation) -> AnyOperation:
         description="Answer as of this moment: a sequence of the tenant, or a time (RFC 3339).",
         examples=["2026-03-01T12:00:00.000Z"],
     )
-    model = create_model(
-        f"{query.__name__}AsOf",
-        __base__=query,
-        __doc__=query.__doc__,
-        **{AS_OF: (AsOf | None, field)},
-    )
+    added: dict[str, Any] = {AS_OF: (AsOf | None, field)}
+    model = create_model(f"{query.__name__}AsOf", __base__=query, __doc__=query.__doc__, **added)
     return changed(operation, query=model, errors=(*operation.errors, PastNotKept))

@@ -16,11 +16,7 @@ import structlog
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.transactions import (
-    DatabaseTransaction,
-    DatabaseUnavailable,
-    StatementRejected,
-)
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 from quorate.projections.history.folding import HistoryFolder, HistoryIncomplete, Part
 from quorate.projections.history.refill import Refill
 
@@ -28,7 +24,6 @@ EVENTS_PER_PART = 100
 GATHER_SECONDS = 0.1
 CHECK_SECONDS = 10.0  # A rebuild by another process is noticed after this time.
 RESTS = 4.0
-RETRY_SECONDS = 5.0
 _logger = structlog.get_logger(__name__)
 
 
@@ -46,7 +41,7 @@ class HistoryFollower:
         self._woken.set()
 
     async def run(self) -> None:
-        """Follow the log until cancelled."""
+        """Follow the log until cancelled. It raises for a damaged log or history."""
         while True:
             self._woken.clear()
             try:
@@ -54,10 +49,6 @@ class HistoryFollower:
                     pass
             except (Unavailable, DatabaseUnavailable) as error:
                 _logger.warning("history_follower.paused", reason=str(error))
-            except (AssertionError, LookupError, StatementRejected, TypeError, ValueError):
-                # The log or the history is damaged. All other tasks continue.
-                _logger.exception("history_follower.failed")
-                await asyncio.sleep(RETRY_SECONDS)
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
                     await self._woken.wait()

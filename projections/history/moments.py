@@ -104,8 +104,7 @@ class Moments:
                 else:
                     event = self._of_sequence(tenant, log, moment)
                     at = Timestamp(log.event.at)
-            if event.position < log.first_position:
-                raise MomentNotKept(log.heads.tenants[tenant].sequence)
+                event = await self._within_history(transaction, tenant, log, event)
             if event.position <= log.position:
                 break
             if waited >= WAIT_SECONDS:
@@ -143,6 +142,28 @@ class Moments:
         if log.event is None or sequence <= log.oldest.archived:
             raise MomentNotKept(log.oldest.archived + 1)
         return _Event(sequence=sequence, position=log.event.position)
+
+    async def _within_history(
+        self, transaction: DatabaseTransaction, tenant: str, log: _Log, event: _Event
+    ) -> _Event:
+        """Return a position of the history with the same state of the tenant.
+
+        The history may begin between this event and the next one of the tenant.
+        """
+        first = log.first_position
+        if event.position >= first:
+            return event
+        kept, head = event.sequence, log.heads.tenants[tenant].sequence
+        while kept < head:  # Find the last sequence that is not after the beginning.
+            middle = (kept + head + 1) // 2
+            position = await self._position_of(transaction, tenant, middle)
+            if position is not None and position > first:
+                head = middle - 1
+            else:
+                kept = middle
+        if kept > event.sequence:
+            raise MomentNotKept(kept)
+        return _Event(sequence=event.sequence, position=first)
 
     # -- By time ---------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 
 from quorate.domain.identity import agents
 from quorate.domain.identity.principals import Principal
+from quorate.domain.identity.tenants import CreateTenant, SetTenantLimits, TenantLimits
 from quorate.eventlog.archive.archiver import Archiver
 from quorate.eventlog.envelopes import Accepted
 from quorate.projections.history.folding import HistoryFolder
@@ -18,7 +19,7 @@ from quorate.projections.online_rebuild import rebuild_online
 from quorate.server import history_follower
 from quorate.server.history_follower import HistoryFollower
 from tests.conformance.archive.archive_files import LATER
-from tests.conformance.eventlog.conformance import PLATFORMS, TENANT
+from tests.conformance.eventlog.conformance import OTHER_TENANT, PLATFORMS, TENANT
 from tests.conformance.projections.projection_stage import ProjectionStage
 from tests.integration.history.past_services import Read, ReadingService
 
@@ -135,9 +136,24 @@ async def test_history_begins_with_the_present_when_events_that_it_lacks_are_arc
 
     assert await names_at(stage, middle) == ["ann", "bob", "cid"]
     assert await names_at(stage, last) == ["ann", "bob", "cid", "dee"]
-    found = await names_at(stage, 1)
+    found = await names_at(stage, middle - 1)
     assert isinstance(found, str)
     assert found.startswith("gap ")
+    assert f"sequence {middle}" in found
+
+
+async def test_quiet_tenant_is_read_where_the_history_begins_after_its_last_event(
+    stage: ProjectionStage, tmp_path: Path
+) -> None:
+    last = await register(stage, "ann", "bob")
+    await stage.submit(CreateTenant(tenant_id=OTHER_TENANT), tenant=OTHER_TENANT)
+    for number in range(2):
+        limits = SetTenantLimits(tenant_id=OTHER_TENANT, limits=TenantLimits(agents=number + 1))
+        await stage.submit(limits, tenant=OTHER_TENANT)
+    await archive(stage, tmp_path, leave=1)
+    await catch_up(stage)
+
+    assert await names_at(stage, last) == ["ann", "bob"]
 
 
 async def test_rebuild_empties_the_history_and_it_is_filled_again(
