@@ -67,11 +67,21 @@ class HistoryFollower:
             return True
         if part is None:
             return False
-        await self._command_bus.run_chore(lambda transaction: self._store(transaction, part))
+        worked = time.perf_counter() - began
+        worked += await self._store(part)
         if self._commits:
-            await asyncio.sleep(RESTS * (time.perf_counter() - began))
+            await asyncio.sleep(RESTS * worked)
         return True
 
-    async def _store(self, transaction: DatabaseTransaction, part: Part) -> None:
-        # Otherwise another process has stored it, and the next part is read again.
-        await self._folder.store(transaction, part)
+    async def _store(self, part: Part) -> float:
+        """Store a part, unless another process has; return the seconds without waiting."""
+        worked = 0.0
+
+        async def store(transaction: DatabaseTransaction) -> None:
+            nonlocal worked
+            began = time.perf_counter()
+            await self._folder.store(transaction, part)
+            worked = time.perf_counter() - began
+
+        await self._command_bus.run_chore(store)
+        return worked
