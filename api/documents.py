@@ -1,5 +1,6 @@
 """The API documents, OpenAPI and AsyncAPI, and the pages that show them."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
@@ -54,19 +55,29 @@ ENDPOINTS: tuple[AnyOperation, ...] = (*OPERATIONS, *DOCUMENTS)
 
 
 class Documents:
-    """Generates each document on the first request, because a start is faster without them."""
+    """Generates each document on the first request, because a start is faster without them.
+
+    That takes a second or more, so a thread does it: other requests must not wait meanwhile.
+    """
 
     def __init__(self, openapi: Generate, asyncapi: Generate) -> None:
         self._openapi = openapi
         self._asyncapi = asyncapi
+        self._generated: dict[Generate, asyncio.Task[bytes]] = {}
 
-    @cached_property
-    def openapi_json(self) -> bytes:
-        return orjson.dumps(self._openapi())
+    async def openapi_json(self) -> bytes:
+        return await self._once(self._openapi)
 
-    @cached_property
-    def asyncapi_json(self) -> bytes:
-        return orjson.dumps(self._asyncapi())
+    async def asyncapi_json(self) -> bytes:
+        return await self._once(self._asyncapi)
+
+    async def _once(self, generate: Generate) -> bytes:
+        task = self._generated.get(generate)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(lambda: orjson.dumps(generate())))
+            self._generated[generate] = task
+        # A caller that is cancelled must not cancel the document of the others.
+        return task.result() if task.done() else await asyncio.shield(task)
 
     @cached_property
     def asyncapi_page(self) -> bytes:
@@ -86,7 +97,7 @@ def asyncapi_document() -> dict[str, Any]:
 
 @handles(OPENAPI)
 async def get_openapi(documents: Documents, _call: Call) -> Reply:
-    return Reply(body=documents.openapi_json)
+    return Reply(body=await documents.openapi_json())
 
 
 @handles(DOCS)
@@ -96,7 +107,7 @@ async def get_docs_page(documents: Documents, _call: Call) -> Reply:
 
 @handles(ASYNCAPI)
 async def get_asyncapi(documents: Documents, _call: Call) -> Reply:
-    return Reply(body=documents.asyncapi_json)
+    return Reply(body=await documents.asyncapi_json())
 
 
 @handles(ASYNCAPI_PAGE)

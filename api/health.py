@@ -3,6 +3,7 @@
 These endpoints are public and name no tenant.
 """
 
+from quorate import __version__
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import dump
@@ -29,6 +30,7 @@ async def ready(service: Service, _call: Call) -> Reply:
         "status": state.status,
         "log": state.log,
         "nats": "connected" if state.nats_connected else "disconnected",
+        "version": __version__,
     }
     if state.mirror is not None:
         response["mirror"] = state.mirror

@@ -104,7 +104,7 @@ class HttpAdmission:
         call = Call(ids, headers)
         call.request_id, call.receive = log_entry.request_id, receive
         call.span = log_entry.span
-        call.urgent, call.unmetered = self.operation.urgent, self.operation.unmetered
+        call.follow(self.operation)
         return Started(call, log_entry, repeated)
 
     async def admit(

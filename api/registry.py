@@ -19,6 +19,7 @@ from quorate.application.mail import (
 )
 from quorate.application.operations import HANDLERS, Handler
 from quorate.application.sessions import (
+    operator_lists,
     presets,
     schedules,
     session_messages,
@@ -39,7 +40,7 @@ HANDLER_MODULES = (
     *(tool_list, presets),
     *(sessions, session_messages, session_sends, session_search),
     *(task_waits, spawning, tasks),
-    *(task_lists, schedules),
+    *(task_lists, schedules, operator_lists),
     *(notifications, event_log, explanations),
     *(quotas, api_keys, tenants, domains, health),
 )

@@ -23,6 +23,7 @@ from quorate.application.tracing import Tracing
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.problems import Problem, detail_of
 from quorate.domain.identity.principals import Principal
+from quorate.domain.identity.tenants import TenantIsPaused
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import Quotas
 from quorate.domain.shared.records import record
@@ -127,12 +128,24 @@ class Service:
             urgent=call.urgent,
             in_order=principal.role == "agent",
             metered=principal.role != "admin" and not call.unmetered,
+            pausable=principal.role != "admin" and call.pausable,
             trace=call.span,
         )
         result = await self.command_bus.submit(envelope)
         if isinstance(result, Rejected):
             raise _rejection(result)
         return result
+
+    async def submit_mark(
+        self, call: Call, command: Command, render: Callable[[Any], bytes]
+    ) -> Accepted | None:
+        """Submit what a read changes besides; return None if the tenant is paused."""
+        try:
+            return await self.submit(call, command, render)
+        except Problem as problem:
+            if problem.code != TenantIsPaused.code:
+                raise
+            return None
 
 
 def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:

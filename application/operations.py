@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from typing import Any, TypeAlias, TypeVar
 
 from quorate.application.tracing import Span
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import AnyOperation, is_pausable
 from quorate.contracts.problems import Problem
 from quorate.domain.shared.records import record
 from quorate.eventlog import pages
@@ -19,8 +19,8 @@ class Call:
     """One request that is authenticated and validated."""
 
     __slots__ = (
-        *("allowance", "body", "headers", "page_bytes_max", "path", "principal", "query"),
-        *("receive", "request_id", "response_bytes_max", "span", "unmetered", "urgent"),
+        *("allowance", "body", "headers", "page_bytes_max", "path", "pausable", "principal"),
+        *("query", "receive", "request_id", "response_bytes_max", "span", "unmetered", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -34,9 +34,15 @@ class Call:
         self.page_bytes_max = pages.PAGE_BYTES_MAX
         self.response_bytes_max: int | None = None  # Over NATS; HTTP has no limit.
         self.unmetered = False
+        self.pausable = True
         self.allowance: tuple[tuple[bytes, bytes], ...] = ()  # Headers about the rate limit.
         self.span: Span | None = None
         self.receive: Receive
+
+    def follow(self, operation: AnyOperation) -> None:
+        """Take from the declaration how commands of the call are executed."""
+        self.urgent, self.unmetered = operation.urgent, operation.unmetered
+        self.pausable = is_pausable(operation)
 
 
 @record

@@ -13,6 +13,7 @@ import click
 
 from quorate.bench import (
     comparisons,
+    console_pages,
     fan_out,
     flood,
     flood_http,
@@ -65,6 +66,7 @@ SCENARIOS = {
 }
 # These take minutes, so they run only when --only names them.
 LONG = {
+    "console": console_pages.overview,
     "live-leases": growth.live_leases,
     "events": growth.events,
     "large-inbox": mailboxes.large_inbox,

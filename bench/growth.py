@@ -50,7 +50,7 @@ async def _measure(folder: Path, seconds: float, kind: str, size: int, write: Wr
     (folder / "data").mkdir(parents=True, mode=0o700)
     await write(folder / "data" / "quorate.db", size)
     async with quorate(folder, "--heartbeat-window-seconds", str(DAY_MINUTES * 60)) as service:
-        await _wait_until_idle(service)
+        await wait_until_idle(service)
         await register(service, AGENTS)
         result = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
         resident = _resident_megabytes(service)
@@ -59,7 +59,7 @@ async def _measure(folder: Path, seconds: float, kind: str, size: int, write: Wr
     return Row(name=name, unit="commands/s", value=result.rate, note=note)
 
 
-async def _wait_until_idle(service: BenchService) -> None:
+async def wait_until_idle(service: BenchService) -> None:
     deadline = time.monotonic() + IDLE_SECONDS_MAX
     before = _processor_seconds(service)
     while time.monotonic() < deadline:

@@ -119,8 +119,7 @@ class NatsCommandHandler:
         work: Awaitable[Reply | Streamed]
         try:
             operation = self._operation(request.sender)
-            call.urgent = operation.endpoint.urgent
-            call.unmetered = operation.endpoint.unmetered
+            call.follow(operation.endpoint)
             _read(call, operation, request.sender, headers, request.body)
         except Exception as error:  # noqa: BLE001 - every failure becomes a response.
             work = _fail(error)

@@ -131,6 +131,7 @@ PROPOSAL_COMMANDS = {
         "vote": "quorate.cli.commands.consensus:vote",
         "votes": "quorate.cli.commands.consensus:votes",
         "cancel": "quorate.cli.commands.consensus:cancel",
+        "end": "quorate.cli.commands.operator_actions:end_proposal",
         "list": "quorate.cli.commands.consensus:list_consensus",
     }
 }
@@ -270,11 +271,13 @@ tenants = LazyGroup(
             "get": "quorate.cli.commands.tenants:get",
             "suspend": "quorate.cli.commands.tenants:suspend",
             "resume": "quorate.cli.commands.tenants:resume",
+            "pause": "quorate.cli.commands.tenants:pause",
+            "unpause": "quorate.cli.commands.tenants:unpause",
             "set-limits": "quorate.cli.commands.tenants:set_limits",
             "mail-domain": "quorate.cli.commands.mail_domains:mail_domain",
         }
     },
-    help="Create, list, suspend and resume tenants, set their limits and mail domains.",
+    help="Create, list, suspend and pause tenants, set their limits and mail domains.",
 )
 events = LazyGroup(
     "events",

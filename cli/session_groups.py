@@ -36,6 +36,7 @@ sessions = LazyGroup(
             "watch": "quorate.cli.commands.session_state:watch_sessions",
             "erase": "quorate.cli.commands.session_state:erase",
         },
+        "Operators": {"list-any": "quorate.cli.commands.operator_lists:list_sessions"},
     },
     help="""Sessions of agents: durable histories, messages and values.
 
@@ -61,7 +62,8 @@ tasks = LazyGroup(
                 ("follow", "follow"),
                 ("unfollow", "unfollow"),
             )
-        }
+        },
+        "Operators": {"list-any": "quorate.cli.commands.operator_lists:list_items"},
     },
     help="Track work in task lists that agents share.",
     aliases={"show": "get"},
@@ -82,6 +84,7 @@ schedules = LazyGroup(
             )
         },
         "Operators": {
+            "list-any": "quorate.cli.commands.operator_lists:list_schedules",
             "pause-any": "quorate.cli.commands.operator_actions:pause_schedule",
             "resume-any": "quorate.cli.commands.operator_actions:resume_schedule",
         },
@@ -100,6 +103,7 @@ spawn = LazyGroup(
             "cancel": "quorate.cli.commands.spawn:cancel",
         },
         "Operators": {
+            "list-any": "quorate.cli.commands.operator_lists:list_tasks",
             "cancel-any": "quorate.cli.commands.operator_actions:cancel_task",
             "requeue": "quorate.cli.commands.operator_actions:requeue_task",
         },

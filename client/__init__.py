@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import RejectedError as RejectedError
     from quorate.client.rejections import RoleForbiddenError as RoleForbiddenError
     from quorate.client.rejections import TenantForbiddenError as TenantForbiddenError
+    from quorate.client.rejections import TenantPausedError as TenantPausedError
     from quorate.client.rejections import TenantSuspendedError as TenantSuspendedError
     from quorate.client.results import Notification as Notification
     from quorate.client.results import NotificationPage as NotificationPage
@@ -179,7 +180,7 @@ _NAMES_BY_MODULE = {
         "NothingToExplainError",
         "PastNotKeptError",
         *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
-        *("RateLimitedError", "RejectedError", "TenantSuspendedError"),
+        *("RateLimitedError", "RejectedError", "TenantSuspendedError", "TenantPausedError"),
         *("RoleForbiddenError", "TenantForbiddenError", "OriginForbiddenError"),
     ),
     "quorate.client.results": ("Notification", "NotificationPage"),

@@ -3,8 +3,14 @@
 from typing import Any
 
 from quorate.client.request_builder import Request, request_for
-from quorate.contracts.sessions.task_lists import TASK_LIST, TaskListInput, TaskListResult
-from quorate.contracts.wire_models import PAGE_LENGTH_MAX, unchecked
+from quorate.contracts.sessions.operator_lists import LIST_LIST_TASKS, ListTasksQuery
+from quorate.contracts.sessions.task_lists import (
+    TASK_LIST,
+    ListTask,
+    TaskListInput,
+    TaskListResult,
+)
+from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, PAGE_LENGTH_MAX, unchecked
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.sessions.list_items import Status
 
@@ -27,6 +33,18 @@ def list_items(
 ) -> Request[TaskListResult]:
     """List the tasks of one list, or of all lists, by list and number."""
     return task_list(agent, "list", list_id=list_id, status=status, limit=limit, after=after)
+
+
+def list_all_items(
+    list_id: str | None = None,
+    *,
+    status: Status | None = None,
+    limit: int = PAGE_LENGTH_DEFAULT,
+    after: str | None = None,
+) -> Request[list[ListTask]]:
+    """List the tasks of one list, or of all lists; for tenants and auditors."""
+    query = unchecked(ListTasksQuery)(list_id=list_id, status=status, limit=limit, after=after)
+    return request_for(LIST_LIST_TASKS, query=query)
 
 
 def list_lists(agent: AgentRef) -> Request[TaskListResult]:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from quorate.client.request_builder import Request, request_for
+from quorate.contracts.coordination.consensus import END_CONSENSUS, ConsensusInfo
 from quorate.contracts.coordination.leases import END_LEASE, LeaseInfo
 from quorate.contracts.event_log import LIST_CONTENTS, ContentsInfo, ContentsQuery
 from quorate.contracts.explanations import EXPLAIN, ExplanationInfo
@@ -28,9 +29,11 @@ from quorate.contracts.identity.tenants import (
     CREATE_TENANT,
     GET_TENANT,
     LIST_TENANTS,
+    PAUSE_TENANT,
     RESUME_TENANT,
     SET_TENANT_LIMITS,
     SUSPEND_TENANT,
+    UNPAUSE_TENANT,
     TenantBody,
     TenantInfo,
 )
@@ -132,6 +135,15 @@ def resume_tenant(tenant_id: str, *, reason: str | None = None) -> Request[Tenan
     return request_for(RESUME_TENANT, query=_why(reason), tenant_id=tenant_id)
 
 
+def pause_tenant(tenant_id: str, reason: str) -> Request[TenantInfo]:
+    """Pause a tenant: its keys read, and their commands are rejected."""
+    return request_for(PAUSE_TENANT, unchecked(ReasonRequest)(reason=reason), tenant_id=tenant_id)
+
+
+def unpause_tenant(tenant_id: str, reason: str) -> Request[TenantInfo]:
+    return request_for(UNPAUSE_TENANT, unchecked(ReasonRequest)(reason=reason), tenant_id=tenant_id)
+
+
 def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:
     """Replace the limits of a tenant, for example ``{"events_per_day": 500}``; 0 is no limit."""
     body = {to_camel(name): limit for name, limit in limits.items()}
@@ -178,6 +190,14 @@ def end_lease(lease_id: str, reason: str, *, tenant_id: str | None = None) -> Re
     """End a lease as an operator. An admin key names the tenant."""
     body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
     return request_for(END_LEASE, body, lease_id=lease_id)
+
+
+def end_consensus(
+    consensus_id: str, reason: str, *, tenant_id: str | None = None
+) -> Request[ConsensusInfo]:
+    """Cancel a proposal of any agent as an operator. An admin key names the tenant."""
+    body = unchecked(ReasonRequest)(reason=reason, tenant_id=tenant_id)
+    return request_for(END_CONSENSUS, body, consensus_id=consensus_id)
 
 
 def deactivate_agent(

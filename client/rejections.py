@@ -32,7 +32,12 @@ from quorate.domain.coordination.leases import LeaseEnded, LeaseHeld, LeaseNotFo
 from quorate.domain.identity.agent_departures import AgentActive, AgentHasKeys
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
 from quorate.domain.identity.api_keys import KeyEnded, KeyNotFound, RoleForbidden
-from quorate.domain.identity.tenants import TenantExists, TenantIsSuspended, TenantNotFound
+from quorate.domain.identity.tenants import (
+    TenantExists,
+    TenantIsPaused,
+    TenantIsSuspended,
+    TenantNotFound,
+)
 from quorate.domain.mail.domains import MailDomainTaken
 from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import AddressUnusable
@@ -247,6 +252,15 @@ class NotEligibleError(RejectedError, ConflictError):
     """The agent is not in the electorate of the proposal."""
 
     code = NotEligible.code
+
+
+class TenantPausedError(RejectedError, ConflictError):
+    """The tenant is paused: it is read, and accepts no command until it is unpaused.
+
+    Heartbeats and releases are accepted meanwhile. ``details`` has ``pausedAt``.
+    """
+
+    code = TenantIsPaused.code
 
 
 class TenantExistsError(RejectedError, ConflictError):

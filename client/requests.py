@@ -374,6 +374,7 @@ def list_events(
 create_tenant = operator_requests.create_tenant
 list_contents = operator_requests.list_contents
 end_lease = operator_requests.end_lease
+end_consensus = operator_requests.end_consensus
 deactivate_agent = operator_requests.deactivate_agent
 explain = operator_requests.explain
 get_own_key = operator_requests.get_own_key
@@ -389,3 +390,5 @@ set_tenant_limits = operator_requests.set_tenant_limits
 get_mail_domain = operator_requests.get_mail_domain
 set_mail_domain = operator_requests.set_mail_domain
 suspend_tenant = operator_requests.suspend_tenant
+pause_tenant = operator_requests.pause_tenant
+unpause_tenant = operator_requests.unpause_tenant

@@ -73,6 +73,7 @@ class Consensus(Group[CallerT_co]):
     request = Method(requests.request_consensus)
     vote = Method(requests.cast_vote)
     cancel = Method(requests.cancel_consensus)
+    end = Method(requests.end_consensus)
     get = Method(requests.get_consensus)
     list = Method(requests.list_consensus)
     iterate = all_items(requests.list_consensus)
@@ -132,12 +133,17 @@ class Presets(Group[CallerT_co]):
 
 
 class Tenants(Group[CallerT_co]):
-    """Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
+    """Create, list, suspend and resume tenants, and set their limits (admin keys only).
+
+    A tenant key may get, pause and unpause its own tenant.
+    """
 
     create = Method(requests.create_tenant)
     get = Method(requests.get_tenant)
     suspend = Method(requests.suspend_tenant)
     resume = Method(requests.resume_tenant)
+    pause = Method(requests.pause_tenant)
+    unpause = Method(requests.unpause_tenant)
     set_limits = Method(requests.set_tenant_limits)
     mail_domain = Method(requests.get_mail_domain)
     set_mail_domain = Method(requests.set_mail_domain)

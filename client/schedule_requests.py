@@ -4,12 +4,15 @@ from typing import Any
 
 from quorate.client.request_builder import Request, request_for
 from quorate.contracts.sessions.schedules import (
+    LIST_SCHEDULES,
     SCHEDULE,
     SCHEDULES_LISTED_MAX,
+    ListedSchedule,
     ScheduleInput,
     ScheduleResult,
+    SchedulesQuery,
 )
-from quorate.contracts.wire_models import unchecked
+from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, unchecked
 from quorate.domain.identity.agents import AgentRef
 
 
@@ -26,6 +29,14 @@ def list_schedules(
 ) -> Request[ScheduleResult]:
     """List schedules in the order of their creation."""
     return schedule(agent, "list", limit=limit, after=after)
+
+
+def list_all_schedules(
+    *, limit: int = PAGE_LENGTH_DEFAULT, after: str | None = None
+) -> Request[list[ListedSchedule]]:
+    """List the schedules of all agents without messages; for tenants and auditors."""
+    query = unchecked(SchedulesQuery)(limit=limit, after=after)
+    return request_for(LIST_SCHEDULES, query=query)
 
 
 def get_schedule(agent: AgentRef, id_: str) -> Request[ScheduleResult]:

@@ -69,6 +69,8 @@ class Sessions(Group[CallerT_co]):
 
     list = Method(session_requests.list_sessions)
     iterate = Pages(session_requests.list_sessions, _sessions_of, _after_sessions)
+    list_all = Method(session_requests.list_all_sessions)
+    iterate_all = all_items(session_requests.list_all_sessions)
     history = Method(session_requests.read_history)
     search = Method(session_requests.search_sessions)
     send = Method(session_requests.send_message)
@@ -93,6 +95,8 @@ class Tasks(Group[CallerT_co]):
     answer = Method(task_requests.answer)
     dead_letters = Method(task_requests.list_dead_letters)
     iterate_dead_letters = all_items(task_requests.list_dead_letters)
+    list_by_state = Method(task_requests.list_by_state)
+    iterate_by_state = all_items(task_requests.list_by_state)
     retry = Method(task_requests.retry)
     claim = Method(task_requests.claim)
     renew = Method(task_requests.renew)
@@ -109,6 +113,8 @@ class TaskLists(Group[CallerT_co]):
 
     list = Method(list_requests.list_items)
     iterate = Pages(list_requests.list_items, _items_of, _after_items)
+    list_all = Method(list_requests.list_all_items)
+    iterate_all = all_items(list_requests.list_all_items)
     list_ids = Method(list_requests.list_lists)
     get = Method(list_requests.get_item)
     call = Method(list_requests.task_list)
@@ -119,5 +125,7 @@ class Schedules(Group[CallerT_co]):
 
     list = Method(schedule_requests.list_schedules)
     iterate = Pages(schedule_requests.list_schedules, _schedules_of, _after_schedules)
+    list_all = Method(schedule_requests.list_all_schedules)
+    iterate_all = all_items(schedule_requests.list_all_schedules)
     get = Method(schedule_requests.get_schedule)
     call = Method(schedule_requests.schedule)

@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 
 from quorate.client.request_builder import Request, request_for
 from quorate.contracts.operations import Operation
+from quorate.contracts.sessions.operator_lists import (
+    LIST_SESSIONS,
+    ListedSession,
+    SessionsQuery,
+)
 from quorate.contracts.sessions.session_messages import (
     ERASE_SESSION_MESSAGE,
     SEARCH_LIMIT_DEFAULT,
@@ -35,7 +40,7 @@ from quorate.contracts.sessions.sessions import (
     SessionStateInfo,
     StateOperation,
 )
-from quorate.contracts.wire_models import unchecked
+from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, unchecked
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.sessions.session_messages import SessionRole
 from quorate.domain.shared.records import changed
@@ -64,6 +69,17 @@ def list_sessions(
 ) -> Request[SessionPage]:
     """List sessions whose key or label contains ``filter``, in any case."""
     return _tool(SESSIONS_LIST, agent, {"filter": filter, "limit": limit, "cursor": cursor})
+
+
+def list_all_sessions(
+    filter: str | None = None,  # noqa: A002 - as the query names it.
+    *,
+    limit: int = PAGE_LENGTH_DEFAULT,
+    after: str | None = None,
+) -> Request[list[ListedSession]]:
+    """List the sessions of all agents with their last message; for tenants and auditors."""
+    query = unchecked(SessionsQuery)(filter=filter, limit=limit, after=after)
+    return request_for(LIST_SESSIONS, query=query)
 
 
 def read_history(

@@ -46,13 +46,14 @@ from quorate.contracts.sessions.tasks import (
     ArtifactRequest,
     ClaimBody,
     CompleteBody,
-    DeadTasksQuery,
     FailBody,
     HeldBody,
     InputBody,
     ProgressBody,
     RenewBody,
     TaskQuery,
+    TaskSelection,
+    TasksQuery,
 )
 from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT, SnakeAgentQuery, unchecked
 from quorate.domain.identity.agents import AgentRef
@@ -160,7 +161,18 @@ def list_dead_letters(
     *, limit: int = PAGE_LENGTH_DEFAULT, after: str | None = None
 ) -> Request[list[TaskInfo]]:
     """List tasks whose attempts are used up, the oldest first."""
-    query = unchecked(DeadTasksQuery)(**_given(limit=limit, after=after))
+    query = unchecked(TasksQuery)(**_given(limit=limit, after=after))
+    return request_for(LIST_DEAD_TASKS, query=query)
+
+
+def list_by_state(
+    state: TaskSelection,
+    *,
+    limit: int = PAGE_LENGTH_DEFAULT,
+    after: str | None = None,
+) -> Request[list[TaskInfo]]:
+    """List the tasks of all agents in one state, the oldest first; for tenants and auditors."""
+    query = unchecked(TasksQuery)(**_given(state=state, limit=limit, after=after))
     return request_for(LIST_DEAD_TASKS, query=query)
 
 

@@ -64,7 +64,10 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         },
         "renewLease": {"tenantId": _TENANT, "durationMinutes": 30},
         "endLease": {"reason": "The contact asked for a pause"},
+        "endConsensus": {"reason": "The contact was removed"},
         "deactivateAgent": {"reason": "It repeats itself"},
+        "pauseTenant": {"reason": "Its agents send the same mail again and again"},
+        "unpauseTenant": {"reason": "The prompt is corrected"},
         "requestSend": {
             "tenantId": _TENANT,
             "agentName": _NAME,
@@ -131,6 +134,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},
     "not_eligible": {"agentId": _AGENT},
     "role_forbidden": {"role": "auditor"},
+    "tenant_paused": {"pausedAt": _NOON},
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
@@ -224,6 +228,11 @@ _CONSENSUS_RESPONSE: dict[str, Any] = {
     "countedRejections": 0,
 }
 _WHILE_PENDING = {"electorateSize", "needed", "countedApprovals", "countedRejections"}
+_CANCELLED_RESPONSE: dict[str, Any] = {
+    **{name: one for name, one in _CONSENSUS_RESPONSE.items() if name not in _WHILE_PENDING},
+    "status": "cancelled",
+    "closedAt": "2026-03-01T12:01:00.000Z",
+}
 _VOTE_RESPONSE: dict[str, Any] = {
     "id": "e7f3a1b2-8c4d-4e6f-b123-7d8e9f0a1b2c",
     "consensusRequestId": _CONSENSUS_ID,
@@ -311,10 +320,8 @@ RESPONSES: dict[str, Any] = {
     "getConsensus": _CONSENSUS_RESPONSE,
     "listConsensus": [_CONSENSUS_RESPONSE],
     "castVote": _VOTE_RESPONSE,
-    "cancelConsensus": {
-        name: value for name, value in _CONSENSUS_RESPONSE.items() if name not in _WHILE_PENDING
-    }
-    | {"status": "cancelled", "closedAt": "2026-03-01T12:01:00.000Z"},
+    "cancelConsensus": _CANCELLED_RESPONSE,
+    "endConsensus": _CANCELLED_RESPONSE,
     "listElectorate": [
         {"agentId": _AGENT, "agentName": _NAME, "vote": None},
         {"agentId": "agent_f6e5d4c3b2a1", "agentName": "other-agent", "vote": "approve"},
@@ -339,6 +346,8 @@ RESPONSES: dict[str, Any] = {
     "suspendTenant": _TENANT_RESPONSE
     | {"status": "suspended", "suspendedAt": "2026-03-01T13:00:00.000Z"},
     "resumeTenant": _TENANT_RESPONSE,
+    "pauseTenant": _TENANT_RESPONSE | {"pausedAt": "2026-03-01T13:00:00.000Z"},
+    "unpauseTenant": _TENANT_RESPONSE,
     "setTenantLimits": _TENANT_RESPONSE | {"limits": {"agents": 500, "eventsPerDay": 1_000_000}},
     "getQuotas": {
         "tenantId": _TENANT,
@@ -359,5 +368,5 @@ RESPONSES: dict[str, Any] = {
     **list_examples.RESPONSES,
     **sessions.RESPONSES,
     "live": {"status": "ok"},
-    "ready": {"status": "ready", "log": "ok", "nats": "connected"},
+    "ready": {"status": "ready", "log": "ok", "nats": "connected", "version": "0.1.0"},
 }

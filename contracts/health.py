@@ -18,12 +18,14 @@ class ReadyInfo(ResponseModel):
     stopped or unavailable. ``commits``: this replica does not receive commit notifications from
     other replicas. ``writes``: the last write failed, and the service retries. ``clock``: the clock
     was set, and the time of the log differs from it. ``mirror``, ``commits``, ``writes`` and
-    ``clock`` are present only in these cases.
+    ``clock`` are present only in these cases. ``version``: that of the service, unless it is older
+    than this field.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
     log: Literal["ok", "damaged", "unavailable"]
     nats: Literal["connected", "disconnected"]
+    version: str | None = optional()
     mirror: Literal["stopped", "unavailable"] | None = optional()
     commits: Literal["stale"] | None = optional()
     writes: Literal["failing"] | None = optional()

@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from quorate.contracts.downloads import ANY_MEDIA
+from quorate.contracts.operator_actions import OPERATOR_ACTIONS
 from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import has_snake_case
 from quorate.domain.identity.principals import Role
+from quorate.domain.identity.tenants import TenantIsPaused
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.records import record
 
@@ -51,6 +53,7 @@ class Operation(Generic[R]):
     hot: bool = False  # Served by the fast lanes as well.
     urgent: bool = False  # Runs before others: a delay would lose or block a lease.
     unmetered: bool = False  # No daily quota rejects it: it only ends what exists.
+    while_paused: bool = False  # Agents of a paused tenant may call it, though it is a command.
     tool: str | None = None  # Its name as a tool: served at /v1/tools/{tool}, and over MCP.
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
 
@@ -83,6 +86,14 @@ class Operation(Generic[R]):
 AnyOperation: TypeAlias = Operation[Any]
 
 
+def is_pausable(operation: AnyOperation) -> bool:
+    """Whether a paused tenant rejects the commands of this operation, unless of an admin key.
+
+    This holds for every operation that does not declare otherwise, except those of operators.
+    """
+    return not (operation.while_paused or operation.name in OPERATOR_ACTIONS)
+
+
 def known_codes(operation: AnyOperation) -> frozenset[str]:
     """Return every problem code that this operation can respond with."""
     codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
@@ -107,6 +118,8 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
         codes |= {"idempotency_key_invalid", "idempotency_key_reused"}
         if operation.roles - {"admin"} and not operation.unmetered:
             codes.add("daily_quota_exceeded")
+        if operation.roles - {"admin"} and is_pausable(operation):
+            codes.add(TenantIsPaused.code)
     codes |= {error.code for error in operation.errors}
     assert codes <= KINDS.keys(), f"{operation.name} names unknown problems"
     return frozenset(codes)

@@ -38,6 +38,7 @@ _BY_CODE: Mapping[str, tuple[str, str]] = {
     "stale_fence": ("Stop working on the task: the claim has ended", _NOW),
     "task_not_a_dead_letter": ("Submit the work as another task", _NOW),
     "tenant_forbidden": ("Omit the tenant: the API key determines it", _NOW),
+    "tenant_paused": ("Read, and repeat the command later", "when the tenant is unpaused"),
     "tenant_suspended": ("Wait until the operator resumes the tenant", "until it is resumed"),
     "too_many_streams": ("Repeat the request", "when another stream has ended"),
     "unauthorized": ("Use a valid API key", _NOW),

@@ -10,6 +10,7 @@ from quorate.contracts.mail import domains as mail_domains
 from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.sessions import (
+    operator_lists,
     presets,
     schedules,
     session_messages,
@@ -39,6 +40,7 @@ _DECLARED: tuple[AnyOperation, ...] = (
     *tasks.OPERATIONS,
     *task_lists.OPERATIONS,
     *schedules.OPERATIONS,
+    *operator_lists.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, TypeAlias
 
 import orjson
-from sqlalchemy import Select, and_, bindparam, delete, insert, select
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, select
 
 from quorate.domain.shared.contents import Content
 from quorate.eventlog.database import Database
@@ -23,6 +23,7 @@ from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQu
 
 TEXT_PARTS = ("text", "html")
 GATHERED_IDS_MAX = 64
+BEGINNING_BYTES = 800
 _columns = message_bodies.c
 
 TenantContent: TypeAlias = tuple[str, Content]
@@ -47,7 +48,11 @@ class ContentStore:
         ]
         # Not packed: as JSON a body would take twice its size.
         self._by_id = UnpackedQuery(_matching(database, "ids", 2), dialect)
-        self._by_part = UnpackedQuery(_matching(database, "parts", 3), dialect)
+        by_part = _matching(database, "parts", 3)
+        self._by_part = UnpackedQuery(by_part, dialect)
+        beginning = func.substr(_columns.body, 1, BEGINNING_BYTES).label("beginning")
+        beginnings = by_part.with_only_columns(_columns.message_id, _columns.part, beginning)
+        self._beginnings = UnpackedQuery(beginnings, dialect)
 
     async def save(
         self, transaction: DatabaseTransaction, contents: Sequence[TenantContent]
@@ -79,6 +84,22 @@ class ContentStore:
         values = {name: orjson.dumps(rows).decode()}
         found = await transaction.fetch(query, values) if rows else ()
         return {(row.message_id, row.part): content_from_row(row) for row in found}
+
+    async def read_beginnings(
+        self, transaction: DatabaseTransaction, tenant: str, keys: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], str]:
+        """Return the beginning of each text, by id and part; erased ones are absent.
+
+        A page of large texts takes as long as one of small texts.
+        """
+        rows = [(tenant, *key) for key in keys]
+        values = {"parts": orjson.dumps(rows).decode()}
+        found = await transaction.fetch(self._beginnings, values) if rows else ()
+        # The last character may be cut.
+        return {
+            (row.message_id, row.part): bytes(row.beginning).decode(errors="ignore")
+            for row in found
+        }
 
     async def read_each(
         self, transaction: DatabaseTransaction, keys: Sequence[tuple[str, str]]

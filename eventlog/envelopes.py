@@ -27,7 +27,8 @@ class CommandEnvelope:
 
     ``render`` makes the public response from the command's outcome and must not raise. ``urgent``
     commands may overtake others. Commands of an actor that are ``in_order`` keep their order. The
-    daily quotas of the tenant and the actor bind only ``metered`` commands.
+    daily quotas of the tenant and the actor bind only ``metered`` commands. A tenant that is paused
+    rejects ``pausable`` commands.
 
     ``grant_in`` returns what a stored response of this command grants, or None if it grants nothing
     that can end. With it, the command is a ``RepeatableCommand``.
@@ -43,6 +44,7 @@ class CommandEnvelope:
     urgent: bool = False
     in_order: bool = False
     metered: bool = False
+    pausable: bool = False
     trace: Any = None  # Returned unchanged to the batch listener, for tracing.
 
 

@@ -8,6 +8,8 @@
   recorded none is decided again by a retry, which is as good as the first attempt.
 * Contents are stored only if their command recorded events: never for a rejection or a repetition.
 * A command that would record events is rejected when its tenant or agent has used up a daily quota.
+* A pausable command is rejected while its tenant is paused: no event of it follows the pause. What
+  is due is recorded, and a stored result is repeated unless it would grant something again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from quorate.domain.identity.tenants import check_not_paused
 from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
 from quorate.domain.shared import daily_quotas
 from quorate.domain.shared.aggregates import Event, Reads
@@ -133,6 +136,8 @@ class UnitOfWork:
         state, command = self._states[envelope.tenant], envelope.command
         context = self._context(envelope.tenant, state)
         try:
+            if envelope.pausable:
+                check_not_paused(state)
             events = command.decide(state, context)
         except DomainError as error:
             return self._reject(envelope, state, context, error)
@@ -153,6 +158,8 @@ class UnitOfWork:
         context = self._context(envelope.tenant, state)
         try:
             events = command.repeat(granted, state, context)
+            if events and envelope.pausable:
+                check_not_paused(state)
         except DomainError as error:
             return replace(self._reject(envelope, state, context, error), replayed=True)
         if events is None:

@@ -9,6 +9,8 @@ ADVICE: Mapping[str, str] = {
     "tenant_forbidden": "Omit the tenant: the API key determines it.",
     "role_forbidden": "The API key may not do this: ask the operator for a key of another role.",
     "tenant_suspended": "Stop until the operator resumes the tenant.",
+    "tenant_paused": "Read, and repeat the call when the operator has unpaused the tenant; send "
+    "heartbeats meanwhile.",
     "acting_as_another": "Omit agentId and agentName, or name the agent of the API key.",
     "agent_not_found": "Call register first, and use the agent's id or name from its response.",
     "agent_inactive": "Call heartbeat, then repeat the call; leases must be acquired again.",

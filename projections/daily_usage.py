@@ -1,6 +1,7 @@
 """What each tenant and each agent added to the log in the last day in which it added something.
 
-The lookup of a command brings its tenant's own limits as well, so that it takes one query.
+The lookup of a command also brings its tenant's own limits, and since when it is paused, so that
+it takes one query.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Integer, Table, and_, select
 
 from quorate.domain.shared.daily_quotas import USAGE, Usage
 from quorate.domain.shared.state import TenantState
+from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
@@ -42,6 +44,8 @@ def _put(states: States, found: Sequence[Row]) -> None:
         state = states[row.tenant]
         if row.limits is not None:
             state.limits = tenants.limits_from(row.limits)
+        if row.paused_at is not None:
+            state.paused_at = Timestamp(row.paused_at)
         if row.day is not None:
             state.usage.put(row.owner, usage_of(row))
 
@@ -63,7 +67,7 @@ class DailyUsageModel:
         statement = select(
             tenant.label("tenant"),
             owner.label("owner"),
-            *(used.c.day, used.c.events, used.c.bytes, known.c.limits),
+            *(used.c.day, used.c.events, used.c.bytes, known.c.limits, known.c.paused_at),
         ).select_from(asked.outerjoin(known, known.c.id == tenant).outerjoin(used, same))
         query = Query(statement, database.dialect)
         return [LookupPlan(read=USAGE, brings="usage", query=query, put=_put)]

@@ -11,6 +11,7 @@ from quorate.projections.sessions.preset_queries import PresetQueries
 from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
+from quorate.projections.sessions.session_summaries import SessionSummaries
 from quorate.projections.sessions.task_queries import TaskQueries
 from quorate.server.options import Options
 
@@ -22,6 +23,7 @@ def create_sessions_service(
         presets=PresetQueries(log, clock),
         sessions=SessionQueries(log, clock),
         search=SessionSearch(log, clock),
+        summaries=SessionSummaries(log, clock),
         tasks=TaskQueries(log, clock),
         task_contents=ContentReader(log),
         lists=ListQueries(log, clock),

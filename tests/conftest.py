@@ -12,6 +12,14 @@ from tests.support.postgres import PostgresServer, remove_shared, shared
 
 # They wait more than they compute: the others are done meanwhile.
 PATIENT = ("containers", "crash", "fleet", "replicas", "tasks")
+# Each file is run by one process, so the longest files must not be the last ones.
+LONG = (
+    "test_help_examples",
+    "test_schemathesis",
+    "test_snippets",
+    "test_tampered_log",
+    "test_trials",
+)
 
 # Each test process collects thousands of tests: they are not garbage, and are not searched for it.
 COLLECT_EVERY_OBJECTS = 20_000
@@ -24,7 +32,13 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.parent.name not in PATIENT)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.path.parent.name in PATIENT:
+        return 0
+    return 1 if item.path.stem in LONG else 2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,18 +1,15 @@
 """What an operator may do from a page. Each action is an operation of the API.
 
 * An action is shown if its operation is in the registry and the role of the key may call it.
-* Its page says what will happen, and asks for a reason if the operation records one.
+* Its page says what will happen, and asks for a reason, which the event of the operation holds.
 * Agents' and auditors' keys have no actions here: agents act through the API.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from quorate.api.console.caller import BY_NAME, Caller
 from quorate.contracts.operations import path_parameters
+from quorate.contracts.operator_actions import OPERATOR_ACTIONS
 from quorate.domain.shared.records import record
 
-REASON_FIELDS = ("reason", "detail")
 ROLES = frozenset({"admin", "tenant"})
 
 
@@ -29,12 +26,14 @@ class Action:
         """Return the name of the id in the path of the operation."""
         return path_parameters(BY_NAME[self.operation])[0]
 
-    @property
-    def reason_field(self) -> str | None:
-        """Return the field of the body that takes the reason, if there is one."""
-        body = BY_NAME[self.operation].body
-        names: Mapping[str, Any] = {} if body is None else body.model_fields
-        return next((name for name in REASON_FIELDS if name in names), None)
+    async def perform(self, caller: Caller, id_: str, reason: str) -> None:
+        """Call the operation; raise Problem."""
+        operation = BY_NAME[self.operation]
+        path, fields = {self.parameter: id_}, {OPERATOR_ACTIONS[self.operation]: reason}
+        if operation.body is None:
+            await caller.call(operation, path, query=fields)
+        else:
+            await caller.call(operation, path, body=fields)
 
 
 ACTIONS = (
@@ -54,7 +53,7 @@ ACTIONS = (
         consequence="Requests with this key are rejected within a second. This cannot be undone.",
     ),
     Action(
-        operation="cancelConsensus",
+        operation="endConsensus",
         label="Cancel vote",
         consequence="The vote ends without a decision, and its voters are notified.",
     ),
@@ -71,12 +70,12 @@ ACTIONS = (
     Action(
         operation="freezeMailAccount",
         label="Freeze mail",
-        consequence="The agent can receive mail, but cannot send any until it is thawed.",
+        consequence="Its mail to people is blocked until it is thawed. Agents still receive it.",
     ),
     Action(
         operation="thawMailAccount",
         label="Thaw mail",
-        consequence="The agent can send mail again.",
+        consequence="The agent can send mail to people again, and its reputation begins again.",
     ),
     Action(
         operation="retryTask",

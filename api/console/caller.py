@@ -24,6 +24,7 @@ from quorate.contracts.registry import OPERATIONS
 from quorate.contracts.validation import validate
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
 from quorate.runtime.asgi import Receive
 
 BY_NAME: Mapping[str, AnyOperation] = {one.name: one for one in OPERATIONS}
@@ -49,6 +50,10 @@ class Caller:
         self._service = service
         self._request_id = request_id
         self._receive = receive
+
+    @property
+    def now(self) -> Timestamp:
+        return self._service.clock()
 
     def may_call(self, name: str) -> bool:
         """Return whether an operation exists that keys of this role may call."""
@@ -83,7 +88,7 @@ class Caller:
         )
         call = Call({name: text if is_id(text) else "" for name, text in path.items()}, {})
         call.request_id, call.receive = self._request_id, self._receive
-        call.urgent, call.unmetered = operation.urgent, operation.unmetered
+        call.follow(operation)
         if service.tracing is not None:
             entry.span = service.tracing.start_request("console", operation.name, {})
             call.span = entry.span

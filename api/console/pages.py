@@ -34,7 +34,7 @@ SECURITY_HEADERS = (
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _KEPT = frozenset("\n\t")
 FACTS_SHOWN_MAX = 8  # Of an event in a list. Its page shows all.
-_REPEATED = frozenset({"contactKey", "holder", "requestedHolder"})
+_REPEATED = frozenset({"contactKey", "holder", "requestedHolder", "secretHash"})
 
 
 def visible(value: Any) -> Any:  # noqa: ANN401 - what a template prints.

@@ -109,6 +109,8 @@ class ConsoleEndpoint:
             return await self._tenants_page(caller)
         is_stream = path.startswith(LIVE + "/")
         view, place = _find_view(path.removeprefix(LIVE if is_stream else ROOT), request)
+        if is_stream and not view.is_live:
+            raise Problem("not_found", "This page has no stream.")
         if not is_stream:
             return html_response(await self._page(view, place, caller, LiveElements()))
         return stream_page(
@@ -149,6 +151,7 @@ class ConsoleEndpoint:
     ) -> dict[str, Any]:
         """Return the variables that every page of a session has."""
         own = caller.session
+        has_stream = view is not None and view.is_live
 
         def action(operation: str) -> Any:  # noqa: ANN401 - an Action or None.
             return find_action(caller, operation)
@@ -163,8 +166,9 @@ class ConsoleEndpoint:
             else [],
             "now": self._service.clock(),
             "action_for": action,
+            "may_explain": caller.may_call("explain"),
             "live": (collected or LiveElements()).live,
-            "stream": "" if place is None else LIVE + place.link().removeprefix(ROOT),
+            "stream": LIVE + place.link().removeprefix(ROOT) if place and has_stream else "",
         }
 
     async def _tenants_page(self, caller: Caller) -> Response:
@@ -188,13 +192,11 @@ class ConsoleEndpoint:
         id_, back = fields.get("id", ""), _back(fields.get("back", ""))
         reason, error = fields.get("reason", "").strip(), ""
         if request.method == "POST":
-            needs_reason = action.reason_field is not None
-            if needs_reason and not reason:
+            if not reason:
                 error = "Say why: the log records the reason."
             else:
-                body = {action.reason_field: reason} if action.reason_field else {}
                 try:
-                    await caller.call(BY_NAME[action.operation], {action.parameter: id_}, body=body)
+                    await action.perform(caller, id_, reason)
                 except Problem as problem:
                     error = problem.detail
                 else:

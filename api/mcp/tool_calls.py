@@ -102,7 +102,7 @@ class InProcessCaller:
         call = Call({}, self._headers)
         call.request_id, call.receive = self.request_id, self._receive
         call.span = log_entry.span
-        call.urgent, call.unmetered = operation.urgent, operation.unmetered
+        call.follow(operation)
         reply = await attempt(self._execute(call, tool, arguments), call, log_entry)
         if isinstance(reply, Problem):
             body = body_of(reply, self.request_id, error_object=operation.error_object)

@@ -10,6 +10,7 @@ from quorate.application.rendering import Json, dump, renderer
 from quorate.contracts.coordination.consensus import (
     CANCEL_CONSENSUS,
     CAST_VOTE,
+    END_CONSENSUS,
     GET_CONSENSUS,
     LIST_CONSENSUS,
     LIST_ELECTORATE,
@@ -24,6 +25,7 @@ from quorate.contracts.coordination.consensus import (
     VoteInfo,
     VoterInfo,
 )
+from quorate.contracts.wire_models import ReasonRequest
 from quorate.domain.coordination.cancellations import CancelConsensus
 from quorate.domain.coordination.consensus import (
     CastVote,
@@ -117,12 +119,22 @@ def _render_vote(result: VoteResult) -> bytes:
 @handles(CANCEL_CONSENSUS)
 async def cancel(service: Service, call: Call) -> Reply:
     body: CancelBody = call.body
+    return await _cancel(service, call, ref(body), body.reason)
+
+
+@handles(END_CONSENSUS)
+async def end(service: Service, call: Call) -> Reply:
+    body: ReasonRequest = call.body
+    return await _cancel(service, call, AgentRef(), body.reason)
+
+
+async def _cancel(service: Service, call: Call, agent: AgentRef, reason: str | None) -> Reply:
     tenant = tenant_of(call)
     command = CancelConsensus(
         caller=call.principal,
-        agent=ref(body),
+        agent=agent,
         request_id=call.path["consensus_id"],
-        reason=body.reason,
+        reason=reason,
     )
 
     def render(request: ConsensusRequest) -> bytes:

@@ -29,7 +29,7 @@ from quorate.domain.coordination.leases import (
     ReleaseLease,
 )
 
-render_lease = renderer(LeaseInfo, Lease)
+render_lease = renderer(LeaseInfo, Lease, contenders=lambda lease: lease.contenders or None)
 _RELEASED = constant(Released)
 
 

@@ -1,4 +1,7 @@
-"""Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
+"""Create, list, suspend, pause and limit tenants: for admin keys.
+
+A tenant key may read, pause and unpause its own tenant.
+"""
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
@@ -8,23 +11,28 @@ from quorate.contracts.identity.tenants import (
     CREATE_TENANT,
     GET_TENANT,
     LIST_TENANTS,
+    PAUSE_TENANT,
     RESUME_TENANT,
     SET_TENANT_LIMITS,
     SUSPEND_TENANT,
+    UNPAUSE_TENANT,
     TenantInfo,
     TenantLimitsBody,
     TenantLimitsInfo,
 )
 from quorate.contracts.problems import Problem
+from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import (
     LIMITS,
     CreateTenant,
+    PauseTenant,
     ResumeTenant,
     SetTenantLimits,
     SuspendTenant,
     Tenant,
     TenantLimits,
     TenantNotFound,
+    UnpauseTenant,
 )
 from quorate.domain.shared.state import Command
 
@@ -58,12 +66,38 @@ async def resume(service: Service, call: Call) -> Reply:
     return await _execute(service, call, command, tenant_id)
 
 
+@handles(PAUSE_TENANT)
+async def pause(service: Service, call: Call) -> Reply:
+    tenant_id = _permitted_tenant(call)
+    command = PauseTenant(tenant_id=tenant_id, detail=call.body.reason)
+    return await _execute(service, call, command, tenant_id)
+
+
+@handles(UNPAUSE_TENANT)
+async def unpause(service: Service, call: Call) -> Reply:
+    tenant_id = _permitted_tenant(call)
+    command = UnpauseTenant(tenant_id=tenant_id, detail=call.body.reason)
+    return await _execute(service, call, command, tenant_id)
+
+
+def _permitted_tenant(call: Call) -> str:
+    """Return the tenant of the path, unless the key or the body is of another one.
+
+    Raises TenantNotFound and Problem. Other tenants do not exist for a tenant key.
+    """
+    principal: Principal = call.principal
+    tenant_id = call.path["tenant_id"]
+    if call.body is not None and call.body.tenant_id not in {None, tenant_id}:
+        raise Problem("tenant_ambiguous", "The body and the path name different tenants.")
+    if principal.role != "admin" and tenant_id != principal.tenant:
+        raise TenantNotFound
+    return tenant_id
+
+
 @handles(SET_TENANT_LIMITS)
 async def set_limits(service: Service, call: Call) -> Reply:
     body: TenantLimitsBody = call.body
-    tenant_id = call.path["tenant_id"]
-    if body.tenant_id is not None and body.tenant_id != tenant_id:
-        raise Problem("tenant_ambiguous", "The body and the path name different tenants.")
+    tenant_id = _permitted_tenant(call)
     limits = TenantLimits(**{name: getattr(body, name) for name in LIMITS})
     command = SetTenantLimits(tenant_id=tenant_id, limits=limits)
     return await _execute(service, call, command, tenant_id)
@@ -77,7 +111,7 @@ async def _execute(service: Service, call: Call, command: Command, tenant_id: st
 
 @handles(GET_TENANT)
 async def get_tenant(service: Service, call: Call) -> Reply:
-    tenant = await service.tenants.get(call.path["tenant_id"])
+    tenant = await service.tenants.get(_permitted_tenant(call))
     if tenant is None:
         raise TenantNotFound
     return Reply(body=dump(render_tenant(tenant)))

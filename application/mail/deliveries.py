@@ -48,8 +48,11 @@ async def _change(service: Service, call: Call, make: Callable[[str, str], Any])
 
 @handles(RETRY_DELIVERY)
 async def retry(service: Service, call: Call) -> Reply:
+    detail = call.body.detail
     return await _change(
-        service, call, lambda message, id_: RetryDeadLetter(message_id=message, delivery_id=id_)
+        service,
+        call,
+        lambda message, id_: RetryDeadLetter(message_id=message, delivery_id=id_, detail=detail),
     )
 
 

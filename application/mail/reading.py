@@ -94,7 +94,7 @@ async def get_message(service: Service, call: Call) -> Reply:
     is_unread = row.entry is not None and row.entry.read_at is None
     if agent_id is not None and is_unread and query.mark_read and principal.role != "auditor":
         command = MarkRead(caller=principal, agent_id=agent_id, message_id=message_id)
-        await service.submit(call, command, lambda _: b"")
+        await service.submit_mark(call, command, lambda _: b"")
         found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
         row = row if found.found is None else _kept(found.found) or row
     return _charged(service, call, dump(render_message(row, agent_id)), found.sequence)

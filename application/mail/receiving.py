@@ -26,6 +26,7 @@ from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import dump
 from quorate.contracts.mail.messages import RECEIVE_MAIL, InboundInfo, RejectedRecipient
 from quorate.contracts.problems import Problem
+from quorate.domain.identity.tenants import TenantIsPaused
 from quorate.domain.mail.addresses import (
     CC,
     TO,
@@ -46,6 +47,7 @@ from quorate.eventlog.envelopes import Accepted
 from quorate.runtime.domain_names import to_a_labels
 
 RECIPIENTS_MAX = 100  # Of the tenant's own.
+PAUSED_RETRY_SECONDS = 300
 ADDRESSES_SHOWN_MAX = 100  # Of To, and of Cc.
 REFERENCES_MAX = 20  # The latest ones.
 NOT_LOCAL, LOOP, FORGED = "not_local", "loop", "sender_is_local"
@@ -63,6 +65,19 @@ class _Recipients:
 
 @handles(RECEIVE_MAIL)
 async def receive(service: Service, call: Call) -> Reply:
+    try:
+        return await _receive(service, call)
+    except Problem as problem:
+        if problem.code != TenantIsPaused.code:
+            raise
+    # Mail providers do not repeat what gets a status below 500.
+    headers = {"Retry-After": str(PAUSED_RETRY_SECONDS)}
+    raise Problem(
+        "unavailable", "The tenant is paused. Deliver the message later.", headers=headers
+    )
+
+
+async def _receive(service: Service, call: Call) -> Reply:
     settings = service.mail.settings_of(call.principal.tenant)
     message = await _parse(service, call.body)
     recipients = _recipients(message, settings.domain)

@@ -47,6 +47,7 @@ class _Shown:
     read_at: Timestamp | None
     starred: bool
     acked_at: Timestamp | None
+    recipients: list[Json] | None
 
 
 def _attachments(shown: _Shown) -> list[Json]:
@@ -102,7 +103,12 @@ def _shown(row: MailRow, agent_id: str | None) -> _Shown:
         read_at=entry.read_at if entry else message.created_at if by_sender else None,
         starred=entry.starred if entry else by_sender and message.is_starred_by_sender,
         acked_at=entry.acked_at if entry else None,
+        recipients=_recipients(message) if by_sender or agent_id is None else None,
     )
+
+
+def _recipients(message: Message) -> list[Json]:
+    return [_render_recipient(one) for one in message.recipients]
 
 
 def render_message(row: MailRow, agent_id: str | None) -> Json:
@@ -167,7 +173,7 @@ _render_sent = renderer(
     status=lambda message: message.status,
     delivery_type=_delivery_type,
     message=lambda message: _SENTENCES[message.status],
-    recipients=lambda message: [_render_recipient(one) for one in message.recipients],
+    recipients=_recipients,
 )
 
 

@@ -1,16 +1,19 @@
 """Schedules: turns of agents that occur by a cron expression, at a distance, or once."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from quorate.application.execution import Service
 from quorate.application.named_tenant import tenant_of
 from quorate.application.new_contents import salted
 from quorate.application.operations import Call, Reply, handles
+from quorate.application.pagination import list_reply
 from quorate.application.rendering import Json, dump, renderer
 from quorate.application.sessions.occurrences import AGENT_TURN, make_occurrence, payload_of
 from quorate.application.sessions.tool_calls import ToolCaller, handles_tool
 from quorate.contracts.sessions.schedules import (
+    LIST_SCHEDULES,
     PAUSE_SCHEDULE,
     RESUME_SCHEDULE,
     SCHEDULE,
@@ -51,13 +54,28 @@ async def schedule(service: Service, call: Call, caller: ToolCaller) -> Reply:
     return await action(service, call, caller)
 
 
+@handles(LIST_SCHEDULES)
+async def list_schedules(service: Service, call: Call) -> Reply:
+    return await list_reply(
+        service,
+        call,
+        LIST_SCHEDULES.path,
+        partial(service.sessions.schedules.page, call.principal.tenant, None),
+        render=lambda found, _now: _render_listed(found),
+        cursor=lambda found: found.id,
+    )
+
+
 def _render(found: Schedule, message: str | None) -> Json:
+    return {**_render_listed(found), "payload": payload_of(found, message)}
+
+
+def _render_listed(found: Schedule) -> Json:
     return {
         "id": found.id,
         "name": found.name,
         "agent_id": found.agent_id,
         "schedule": dict(found.times),
-        "payload": payload_of(found, message),
         "preset": found.preset,
         "session_key": found.session_key,
         "missed": found.missed,

@@ -60,8 +60,9 @@ async def read_history(service: Service, call: Call, caller: ToolCaller) -> Repl
             key=body.key,
             message_ids=tuple(unread_ids),
         )
-        marked = await service.submit(call, command, lambda left: b"%d" % left)
-        unread, sequence = int(marked.body), marked.sequence
+        marked = await service.submit_mark(call, command, lambda left: b"%d" % left)
+        if marked is not None:
+            unread, sequence = int(marked.body), marked.sequence
     first = rows[0].message.index if rows else 0
     page = {
         "key": session.key,

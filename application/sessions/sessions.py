@@ -50,7 +50,7 @@ _render_value = renderer(SessionValueInfo, SessionValue, key="name")
 @handles_tool(SESSIONS_LIST)
 async def list_sessions(service: Service, call: Call, caller: ToolCaller) -> Reply:
     body: SessionsListInput = call.body
-    after = None if body.cursor is None else _parse_position(body.cursor)
+    after = None if body.cursor is None else parse_position(body.cursor)
     async with service.read_budget.turn(call.principal):
         result = await service.sessions.sessions.page(
             call.principal.tenant, caller.access, body.filter, after, body.limit
@@ -60,21 +60,21 @@ async def list_sessions(service: Service, call: Call, caller: ToolCaller) -> Rep
     page = {
         "sessions": [render_session(one) for one in found],
         "count": len(found),
-        "nextCursor": None if is_last else _cursor_of(found[-1], caller.agent_id),
+        "nextCursor": None if is_last else cursor_of(found[-1], caller.agent_id),
     }
     response = dump(page)
     service.read_budget.charge(call.principal, len(response))
     return Reply(body=response, sequence=result.sequence)
 
 
-def _cursor_of(session: Session, agent_id: str | None) -> str:
+def cursor_of(session: Session, agent_id: str | None) -> str:
     """Return the place of a session. The caller's main session is before all others."""
     is_first = session.is_main and session.owner_id == agent_id
     updated_at = SEQUENCE_MAX if is_first else session.updated_at
     return f"{updated_at}.{session.created_at}.{session.key}"
 
 
-def _parse_position(cursor: str) -> SessionPosition:
+def parse_position(cursor: str) -> SessionPosition:
     updated, _, rest = cursor.partition(".")
     created, _, key = rest.partition(".")
     is_valid = all(one.isascii() and one.isdigit() for one in (updated, created))

@@ -9,6 +9,7 @@ from quorate.projections.sessions.preset_queries import PresetQueries
 from quorate.projections.sessions.schedules import ScheduleQueries
 from quorate.projections.sessions.session_queries import SessionQueries
 from quorate.projections.sessions.session_search import SessionSearch
+from quorate.projections.sessions.session_summaries import SessionSummaries
 from quorate.projections.sessions.task_queries import TaskQueries
 
 
@@ -19,6 +20,7 @@ class SessionsService:
     schedules: ScheduleQueries
     sessions: SessionQueries
     search: SessionSearch
+    summaries: SessionSummaries
     tasks: TaskQueries
     task_contents: ContentReader
     task_retention_seconds: int = RETENTION_SECONDS_DEFAULT

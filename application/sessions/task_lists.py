@@ -37,7 +37,7 @@ from quorate.projections.snapshots import Size
 
 Action: TypeAlias = Callable[[Service, Call, ToolCaller], Awaitable[Reply]]
 _SESSION_OF_AGENT = "agent:"
-_render = renderer(
+render_item = renderer(
     ListTask,
     ListItem,
     id=lambda item: str(item.number),
@@ -109,7 +109,7 @@ def _common(caller: ToolCaller, body: TaskListInput) -> dict[str, Any]:
 
 
 def _task(item: ListItem) -> bytes:
-    return dump({"ok": True, "task": _render(item)})
+    return dump({"ok": True, "task": render_item(item)})
 
 
 # -- Changes -------------------------------------------------------------------
@@ -213,27 +213,32 @@ async def _list(service: Service, call: Call, caller: ToolCaller) -> Reply:
     if list_id is not None:
         creator = await service.sessions.lists.creator(tenant, list_id)
         caller.access.check_visible(policy_key(list_id), creator)
+    after = parse_cursor(body.after or "")
     items: list[bytes] = []
 
     def add(item: ListItem, _now: Timestamp) -> int:
-        items.append(dump(_render(item)))
+        items.append(dump(render_item(item)))
         return len(items[-1]) + 1
 
     size = Size(of=add, bytes_max=call.page_bytes_max)
     async with service.read_budget.turn(caller.principal):
         page = await service.sessions.lists.page(
-            *(tenant, caller.access, list_id, _status(body), _after(body), body.limit, size)
+            *(tenant, caller.access, list_id, _status(body), after, body.limit, size)
         )
     service.read_budget.charge(caller.principal, sum(map(len, items)))
     last = page.found[-1] if page.has_more else None
-    following = dump(None if last is None else f"{last.list_id}/{last.number}")
+    following = dump(None if last is None else list_cursor(last))
     head = b'{"ok":true,"tasks":[%b],"count":%d,"next":%b}'
     return Reply(body=head % (b",".join(items), len(items), following), sequence=page.sequence)
 
 
-def _after(body: TaskListInput) -> str:
+def list_cursor(item: ListItem) -> str:
+    return f"{item.list_id}/{item.number}"
+
+
+def parse_cursor(cursor: str) -> str:
     """Return the address after which a page begins; a cursor is ``list/number``."""
-    list_id, _, number = (body.after or "").partition("/")
+    list_id, _, number = cursor.partition("/")
     if LIST_ID.fullmatch(list_id) is None or NUMBER.fullmatch(number) is None:
         return ""
     return item_address(list_id, int(number))
@@ -252,7 +257,7 @@ async def _get(service: Service, call: Call, caller: ToolCaller) -> Reply:
     list_id = ref.list_id if item is None else item.list_id
     if item is not None or ref.is_number:
         caller.access.check_visible(policy_key(list_id), result.found.creator_id)
-    answer: Json = {"ok": item is not None, "task": None if item is None else _render(item)}
+    answer: Json = {"ok": item is not None, "task": None if item is None else render_item(item)}
     return Reply(body=dump(answer), sequence=result.sequence)
 
 

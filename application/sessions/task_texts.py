@@ -71,6 +71,7 @@ def render_task(task: Task, contents: Contents, now: Timestamp, *, has_result: b
         "attempt": task.attempts,
         "max_attempts": task.max_attempts,
         "worker_id": None if claim is None else claim.worker_id,
+        "claim_expires_at": None if claim is None else iso(claim.expires_at),
         "percent": task.percent,
         "message": task.message,
         "outputs": list(task.output_ids),
@@ -85,6 +86,7 @@ def render_task(task: Task, contents: Contents, now: Timestamp, *, has_result: b
             for one in task.inputs
         ],
         "error": task.error,
+        "is_dead_letter": task.is_dead_letter,
         "text": text_in(contents, task.result_id) if has_result else None,
         "version": task.version,
     }

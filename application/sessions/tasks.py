@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from quorate.application.execution import Service
 from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
-from quorate.application.rendering import dump
+from quorate.application.rendering import Json, dump
 from quorate.application.sessions.task_access import (
     check_reader,
     find_task,
@@ -31,6 +32,7 @@ from quorate.application.sessions.task_texts import (
     render_task,
 )
 from quorate.contracts.problems import Problem
+from quorate.contracts.sessions.task_models import PREVIEW_LENGTH_MAX
 from quorate.contracts.sessions.tasks import (
     ADD_ARTIFACT,
     ANSWER_TASK,
@@ -56,6 +58,7 @@ from quorate.contracts.sessions.tasks import (
     InputBody,
     ProgressBody,
     RenewBody,
+    TasksQuery,
 )
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.sessions.presets import Restrictions
@@ -75,6 +78,7 @@ from quorate.domain.sessions.tasks import TEXT_PART, TaskNotFound
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.projections.sessions.task_queries import ListedTask
 
 
 async def _report(
@@ -238,18 +242,20 @@ def _artifact(task: Task, id_: str) -> Artifact | None:
 async def list_dead_tasks(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
 
-    def render(task: Task, now: Timestamp) -> Any:  # noqa: ANN401 - JSON.
-        return render_task(task, {}, now, has_result=False)
+    def render(found: ListedTask, now: Timestamp) -> Json:
+        text = found.beginning and found.beginning[:PREVIEW_LENGTH_MAX]
+        return {**render_task(found.task, {}, now, has_result=False), "task": text}
 
-    if call.query.after and not call.query.after.isdigit():
+    query: TasksQuery = call.query
+    if query.after and not query.after.isdigit():
         raise Problem("invalid_request", "after: it is not from a list of tasks.")
     return await list_reply(
         service,
         call,
         LIST_DEAD_TASKS.path,
-        lambda after, limit, size: service.sessions.tasks.dead_letters(tenant, after, limit, size),
+        partial(service.sessions.tasks.selection, tenant, query.state),
         render=render,
-        cursor=lambda task: str(task.sequence),
+        cursor=lambda found: str(found.task.sequence),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quorate.cli.commands.consensus import PROPOSING
 from quorate.cli.commands.leases import ACQUIRING
 from quorate.cli.commands.mail_operators import open_as_operator, operator_options
 from quorate.cli.commands.schedules import CREATED_BEFORE
@@ -34,8 +35,12 @@ def _action(
     *,
     examples: str,
     help_text: str,
+    parameter: str | None = None,
 ) -> click.Command:
-    """Make the command of one action; ``effect`` says what happens, before the question."""
+    """Make the command of one action; ``effect`` says what happens, before the question.
+
+    ``parameter`` is the id in the path, if it is not named like the subject.
+    """
 
     @click.command(name, help=help_text, epilog=examples + EXIT_CODES)
     @click.argument("id_", metavar=subject.upper())
@@ -55,7 +60,7 @@ def _action(
         if not yes:
             click.echo(effect.format(id=id_), err=True)
             click.confirm("Continue?", abort=True, err=True)
-        ids = {f"{subject}_id": id_}
+        ids = {parameter or f"{subject}_id": id_}
         with open_as_operator(sources, tenant, as_operator=as_operator) as operator:
             found: Any = operator.call(find_operation(), {"reason": reason}, **ids)
         if quiet:
@@ -73,6 +78,12 @@ def _end_lease() -> "AnyOperation":
     from quorate.contracts.coordination.leases import END_LEASE
 
     return END_LEASE
+
+
+def _end_consensus() -> "AnyOperation":
+    from quorate.contracts.coordination.consensus import END_CONSENSUS
+
+    return END_CONSENSUS
 
 
 def _deactivate_agent() -> "AnyOperation":
@@ -116,6 +127,21 @@ end_lease = _action(
 
     Its status becomes revoked, and its fence is stale. A lease that has ended stays as it is. Needs
     a tenant key, or --as-operator.
+    """,
+)
+end_proposal = _action(
+    "end",
+    "proposal",
+    "The proposal {id} is cancelled. Its voters are notified, and no vote on it counts any more.",
+    _end_consensus,
+    parameter="consensus_id",
+    examples=EXAMPLES
+    + PROPOSING
+    + '  quorate proposals end "$proposal" --yes --reason "The contact was removed"\n',
+    help_text="""Cancel the pending proposal PROPOSAL (its id) of any agent, as an operator.
+
+    A proposal that is decided stays as it is, and the command fails. Needs a tenant key, or
+    --as-operator.
     """,
 )
 deactivate_agent = _action(

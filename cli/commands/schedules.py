@@ -23,7 +23,7 @@ from quorate.domain.sessions.schedule_times import EVERY_SECONDS_MAX, EVERY_SECO
 from quorate.domain.sessions.schedules import Missed
 
 if TYPE_CHECKING:
-    from quorate.contracts.sessions.schedules import ScheduleInfo, ScheduleResult
+    from quorate.contracts.sessions.schedules import ListedSchedule, ScheduleInfo, ScheduleResult
 
 MISSED: tuple[Missed, ...] = get_args(Missed)
 CREATED_BEFORE = """\
@@ -47,7 +47,7 @@ def ask(
         return api.call(schedule_requests.schedule(agent, action, **fields))
 
 
-def times_of(schedule: "ScheduleInfo") -> str:
+def times_of(schedule: "ListedSchedule") -> str:
     times = schedule.schedule
     if "cron" in times:
         return f"{times['cron']} ({times['timezone']})"

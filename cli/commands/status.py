@@ -1,6 +1,7 @@
 """`quorate status` and `quorate version`: an overview of the service and of the tenant."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,7 +15,6 @@ from quorate.cli.output.errors import EXIT_CODES, Failure
 from quorate.runtime.url_redaction import redact_url
 
 VERSION_TIMEOUT_SECONDS = 3.0
-OPENAPI_PATH = "/openapi.json"
 
 
 @click.command(
@@ -46,6 +46,7 @@ def status(sources: TargetSources, as_json: bool) -> None:
         "commits": "commit notifications",
         "writes": "writes",
         "tenantId": "tenant",
+        "pausedAt": "paused since",
         "role": "role of the key",
         "agentName": "agent of the key",
         "activeAgents": "active agents",
@@ -61,13 +62,12 @@ def status(sources: TargetSources, as_json: bool) -> None:
 
 
 def _read_status(api: ApiClient) -> dict[str, Any]:
-    from quorate.client import requests
+    from quorate.client import RoleForbiddenError, requests
 
     key = api.call(requests.get_own_key())
     found: dict[str, Any] = {
         "url": redact_url(api.service.url),
         **_ready(api.service),
-        "version": _service_version(api.service),
         "tenantId": key.tenant_id,
         "role": key.role,
         "agentName": key.agent_name,
@@ -83,6 +83,9 @@ def _read_status(api: ApiClient) -> dict[str, Any]:
         "leases": _count(leases),
         "pendingProposals": _count(pending),
     }
+    if key.role == "tenant" and key.tenant_id is not None:
+        with suppress(RoleForbiddenError):  # Earlier versions of the service.
+            found["pausedAt"] = api.call(requests.get_tenant(key.tenant_id)).raw.get("pausedAt")
     if key.role != "agent":
         found["events"] = api.call(requests.list_events(limit=1)).head
     return found
@@ -104,32 +107,17 @@ def _count(items: list[Any]) -> int | str:
     return f"{len(items)} or more" if len(items) == _page_length() else len(items)
 
 
-def _ready(service: Service) -> Mapping[str, Any]:
+def _ready(service: Service, timeout_seconds: float | None = None) -> Mapping[str, Any]:
     import orjson
 
     from quorate.cli.operations.transport import fetch
     from quorate.client.request_builder import request_for
     from quorate.contracts.health import READY
 
-    found: Mapping[str, Any] = orjson.loads(fetch(service, request_for(READY)))
+    found: Mapping[str, Any] = orjson.loads(
+        fetch(service, request_for(READY), timeout_seconds=timeout_seconds)
+    )
     return found
-
-
-def _service_version(service: Service) -> str | None:
-    """Return the version in the API document of the service."""
-    import orjson
-
-    from quorate.cli.operations.transport import fetch
-    from quorate.client.request_builder import request_for
-    from quorate.contracts.health import LIVE
-    from quorate.domain.shared.records import changed
-
-    document = changed(request_for(LIVE), path=OPENAPI_PATH)
-    text = fetch(service, document, timeout_seconds=VERSION_TIMEOUT_SECONDS)
-    try:
-        return str(orjson.loads(text)["info"]["version"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
 
 
 @click.command(
@@ -154,7 +142,7 @@ def version(sources: TargetSources, as_json: bool) -> None:
     try:
         service = resolve_target(sources, needs_key=False)
         url = redact_url(service.url)
-        found = _service_version(service)
+        found = _ready(service, VERSION_TIMEOUT_SECONDS).get("version")
     except Failure:
         reason = "not configured"
     except RequestFailedError:

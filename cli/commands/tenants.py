@@ -1,6 +1,6 @@
-"""`quorate tenants`: create, list, suspend and resume tenants, and set limits; for operators."""
+"""`quorate tenants`: create, list, suspend and pause tenants, and set limits; for operators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,11 @@ from quorate.cli.output.console import (
     print_line,
     print_table,
 )
-from quorate.cli.output.errors import EXIT_CODES, OPERATOR_ADVICE
+from quorate.cli.output.errors import ADVICE, EXIT_CODES, OPERATOR_ADVICE
 from quorate.domain.identity.tenants import LIMITS
 
 if TYPE_CHECKING:
+    from quorate.client.request_builder import Request
     from quorate.contracts.identity.tenants import TenantInfo
 
 
@@ -118,7 +119,7 @@ def get(sources: TargetSources, tenant_id: str, as_json: bool) -> None:
 
     with _open_as_operator(sources) as api:
         found = api.call(requests.get_tenant(tenant_id))
-    _print(f"Tenant {found.id} is {found.status}.", found, as_json=as_json)
+    _print(f"Tenant {found.id} is {_status(found)}.", found, as_json=as_json)
 
 
 @click.command(
@@ -172,6 +173,84 @@ def resume(
     _print(f"Resumed tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 
+def _pause_tenant(tenant_id: str, reason: str) -> "Request[TenantInfo]":
+    from quorate.client import requests
+
+    return requests.pause_tenant(tenant_id, reason)
+
+
+def _unpause_tenant(tenant_id: str, reason: str) -> "Request[TenantInfo]":
+    from quorate.client import requests
+
+    return requests.unpause_tenant(tenant_id, reason)
+
+
+def _pausing(
+    name: str,
+    done: str,
+    effect: str,
+    request: Callable[[str, str], "Request[TenantInfo]"],
+    *,
+    example: str,
+    help_text: str,
+) -> click.Command:
+    """Make one of the two commands; ``effect`` says what happens, before the question."""
+    epilog = f"\n\b\nExample:\n  quorate tenants {example}\n{EXIT_CODES}"
+
+    @click.command(name, help=help_text, epilog=epilog)
+    @click.argument("tenant_id")
+    @click.option("--reason", required=True, help="Why, for the event log.")
+    @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+    @click.option("--as-tenant", is_flag=True, help="Use the key of the tenant, not the admin key.")
+    @service_options
+    @json_option
+    @quiet_option
+    def command(  # noqa: PLR0917 - click passes options as arguments.
+        sources: TargetSources,
+        tenant_id: str,
+        reason: str,
+        yes: bool,
+        as_tenant: bool,
+        as_json: bool,
+        quiet: bool,
+    ) -> None:
+        if not yes:
+            click.echo(effect.format(id=tenant_id), err=True)
+            click.confirm("Continue?", abort=True, err=True)
+        with _open_as_operator(sources, as_tenant=as_tenant) as api:
+            found = api.call(request(tenant_id, reason))
+        _print(f"{done} tenant {found.id}.", found, as_json=as_json, quiet=quiet)
+
+    return command
+
+
+pause = _pausing(
+    "pause",
+    "Paused",
+    "The tenant {id} becomes read only: commands of its keys are rejected until it is unpaused. "
+    "Its leases, votes and tasks reach their deadlines.",
+    _pause_tenant,
+    example='pause acme --yes --reason "Its agents repeat themselves"',
+    help_text="""Pause the tenant TENANT_ID: its keys read, and change nothing.
+
+    Heartbeats, releases and the actions of operators are accepted. Needs the admin key, or with
+    --as-tenant a tenant key.
+    """,
+)
+unpause = _pausing(
+    "unpause",
+    "Unpaused",
+    "The tenant {id} accepts commands again, and schedules that are late fire.",
+    _unpause_tenant,
+    example='unpause acme --yes --reason "The prompt is corrected"',
+    help_text="""Unpause the tenant TENANT_ID: its keys may change things again.
+
+    Schedules that were due meanwhile fire as after an outage. Needs the admin key, or with
+    --as-tenant a tenant key.
+    """,
+)
+
+
 def _parse_limits(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, int]:
@@ -218,14 +297,21 @@ def set_limits(
 
 
 @contextmanager
-def _open_as_operator(sources: TargetSources) -> Iterator[ApiClient]:
-    service = resolve_target(sources, as_operator=True)
-    with open_api(sources, service, advice=OPERATOR_ADVICE) as api:
+def _open_as_operator(sources: TargetSources, *, as_tenant: bool = False) -> Iterator[ApiClient]:
+    service = resolve_target(sources, as_operator=not as_tenant)
+    advice = ADVICE if as_tenant else OPERATOR_ADVICE
+    with open_api(sources, service, advice=advice) as api:
         yield api
 
 
 def _row(tenant: "TenantInfo") -> tuple[str, ...]:
-    return (tenant.id, tenant.status, format_table_time(tenant.created_at), _limits_text(tenant))
+    return (tenant.id, _status(tenant), format_table_time(tenant.created_at), _limits_text(tenant))
+
+
+def _status(tenant: "TenantInfo") -> str:
+    if tenant.paused_at is None:
+        return tenant.status
+    return "paused" if tenant.status == "active" else f"{tenant.status}, paused"
 
 
 def _print(headline: str, tenant: "TenantInfo", *, as_json: bool, quiet: bool = False) -> None:
@@ -238,6 +324,8 @@ def _print(headline: str, tenant: "TenantInfo", *, as_json: bool, quiet: bool = 
     details = {"created": format_time(tenant.created_at)}
     if tenant.suspended_at is not None:
         details["suspended"] = format_time(tenant.suspended_at)
+    if tenant.paused_at is not None:
+        details["paused"] = format_time(tenant.paused_at)
     print_details(headline, details | {"own limits": _limits_text(tenant)})
 
 

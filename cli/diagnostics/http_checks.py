@@ -319,7 +319,7 @@ def versions(target: Target) -> CheckResult:
     local = f"client {__version__}, Python {platform.python_version()}"
     if not target.is_reachable:
         return ok(local)
-    version = _parse_json(target.get("/openapi.json")).get("info", {}).get("version")
+    version = _parse_json(target.get("/readyz")).get("version")
     if version != __version__:
         return warning(f"service {version}, {local}", "Install the same version on both sides")
     return ok(f"service {version}, {local}")

@@ -90,6 +90,7 @@ ADVICE: Mapping[str, str] = {
     "task_ended": "hand it over again, or retry it if it is a dead letter",
     "not_a_dead_letter": "only a dead letter is retried or dropped",
     "tenant_suspended": "ask the operator to resume the tenant",
+    "tenant_paused": "repeat it when the tenant is unpaused: `quorate tenants unpause`",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",
     "unavailable": "retry shortly; `quorate doctor` checks the service",
 }

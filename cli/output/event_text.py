@@ -82,6 +82,14 @@ def _tenant_resumed(details: Details, _names: Names) -> str:
     return f"tenant {details['tenantId']} resumed{_in_words(details)}"
 
 
+def _tenant_paused(details: Details, _names: Names) -> str:
+    return f"tenant {details['tenantId']} paused{_in_words(details)}"
+
+
+def _tenant_unpaused(details: Details, _names: Names) -> str:
+    return f"tenant {details['tenantId']} unpaused{_in_words(details)}"
+
+
 def _tenant_limits_set(details: Details, _names: Names) -> str:
     limits = [f"{name} {limit}" for name, limit in details.items() if name != "tenantId"]
     return f"limits of tenant {details['tenantId']}: {', '.join(limits) or 'those of the service'}"
@@ -222,6 +230,8 @@ def _gap(details: Details, _names: Names) -> str:
 TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "TenantCreated": _tenant_created,
     "TenantSuspended": _tenant_suspended,
+    "TenantPaused": _tenant_paused,
+    "TenantUnpaused": _tenant_unpaused,
     "TenantResumed": _tenant_resumed,
     "TenantLimitsSet": _tenant_limits_set,
     "MailDomainAssigned": _mail_domain_assigned,

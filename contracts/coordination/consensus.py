@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.roles import CAN_ACT, CAN_OPERATE, CAN_READ
 from quorate.contracts.wire_models import (
     REASON_LENGTH_MAX,
     AgentId,
@@ -16,6 +16,7 @@ from quorate.contracts.wire_models import (
     Number,
     PageQuery,
     Query,
+    ReasonRequest,
     ResponseModel,
     TenantRequest,
     Time,
@@ -208,6 +209,23 @@ CANCEL_CONSENSUS = Operation(
     command=True,
     unmetered=True,
 )
+END_CONSENSUS = Operation(
+    method="POST",
+    path=CONSENSUS + "/{consensus_id}/end",
+    name="endConsensus",
+    summary="Cancel a consensus proposal of any agent",
+    description=(
+        "Its status becomes `cancelled`, and its voters are notified. Only a pending proposal can "
+        "be cancelled; a second cancellation succeeds."
+    ),
+    roles=CAN_OPERATE,
+    body=ReasonRequest,
+    query=Query,
+    response=ConsensusInfo,
+    errors=(RequestNotFound, RequestClosed),
+    command=True,
+    unmetered=True,
+)
 LIST_CONSENSUS = Operation(
     method="GET",
     path=CONSENSUS,
@@ -243,6 +261,6 @@ LIST_ELECTORATE = Operation(
     errors=(RequestNotFound,),
 )
 OPERATIONS = (
-    *(REQUEST_CONSENSUS, GET_CONSENSUS, CAST_VOTE, CANCEL_CONSENSUS),
+    *(REQUEST_CONSENSUS, GET_CONSENSUS, CAST_VOTE, CANCEL_CONSENSUS, END_CONSENSUS),
     *(LIST_CONSENSUS, LIST_VOTES, LIST_ELECTORATE),
 )

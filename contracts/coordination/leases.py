@@ -75,7 +75,8 @@ class LeaseInfo(ResponseModel):
     """A lease. ``fence`` is its fencing token, which strictly increases per tenant.
 
     Send it with each request to the send gate. ``holder`` is the instance of the agent that holds
-    the lease, if its request named one.
+    the lease, if its request named one. ``contenders`` are the agents whose requests were rejected
+    and that the service notifies when the lease ends.
     """
 
     id: str
@@ -87,6 +88,7 @@ class LeaseInfo(ResponseModel):
     created_at: Time
     fence: int
     status: Status
+    contenders: list[str] | None = optional()
     holder: str | None = optional()
 
 
@@ -155,6 +157,7 @@ RELEASE_LEASE = Operation(
     command=True,
     hot=True,
     urgent=True,
+    while_paused=True,
 )
 RENEW_LEASE = Operation(
     method="POST",

@@ -123,6 +123,7 @@ HEARTBEAT = Operation(
     command=True,
     hot=True,
     urgent=True,
+    while_paused=True,
 )
 DEREGISTER = Operation(
     method="POST",
@@ -140,6 +141,7 @@ DEREGISTER = Operation(
     errors=(AgentNotFound, ActingAsAnother),
     command=True,
     unmetered=True,
+    while_paused=True,
 )
 DEACTIVATE_AGENT = Operation(
     method="POST",

@@ -1,4 +1,7 @@
-"""Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
+"""Create, list, suspend and resume tenants, and set their limits (admin keys only).
+
+A tenant key may read its own tenant, pause it and unpause it.
+"""
 
 from typing import Annotated, Literal
 
@@ -6,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.problems import TenantAmbiguous
-from quorate.contracts.roles import ADMIN_ONLY
+from quorate.contracts.roles import ADMIN_ONLY, CAN_OPERATE
 from quorate.contracts.wire_models import (
     PageQuery,
     Query,
     ReasonQuery,
+    ReasonRequest,
     ResponseModel,
     TenantId,
     TenantRequest,
@@ -60,12 +64,16 @@ class TenantLimitsInfo(_Limits, ResponseModel):
 
 
 class TenantInfo(ResponseModel):
-    """A tenant. The keys of a suspended tenant are rejected with ``tenant_suspended``."""
+    """A tenant. The keys of a suspended tenant are rejected with ``tenant_suspended``.
+
+    A tenant with ``pausedAt`` is read only: commands of its keys get ``tenant_paused``.
+    """
 
     id: str = Field(alias="tenantId")
     created_at: Time
     status: Literal["active", "suspended"] = "active"
     suspended_at: Time | None = optional()
+    paused_at: Time | None = optional()
     limits: TenantLimitsInfo = Field(default_factory=TenantLimitsInfo)
 
 
@@ -95,7 +103,8 @@ GET_TENANT = Operation(
     path=TENANTS + "/{tenant_id}",
     name="getTenant",
     summary="Get a tenant",
-    roles=ADMIN_ONLY,
+    description="A tenant key gets its own tenant.",
+    roles=CAN_OPERATE,
     query=Query,
     response=TenantInfo,
     errors=(TenantNotFound,),
@@ -127,6 +136,36 @@ RESUME_TENANT = Operation(
     errors=(TenantNotFound,),
     command=True,
 )
+PAUSE_TENANT = Operation(
+    method="POST",
+    path=TENANTS + "/{tenant_id}/pause",
+    name="pauseTenant",
+    summary="Pause a tenant",
+    description=(
+        "Its keys read, and their commands are rejected with `tenant_paused`, except heartbeats, "
+        "releases and the actions of operators. Leases, votes and tasks still reach their "
+        "deadlines. A tenant key pauses its own tenant."
+    ),
+    roles=CAN_OPERATE,
+    body=ReasonRequest,
+    query=Query,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+    command=True,
+)
+UNPAUSE_TENANT = Operation(
+    method="POST",
+    path=TENANTS + "/{tenant_id}/unpause",
+    name="unpauseTenant",
+    summary="Unpause a tenant",
+    description="Commands of its keys are accepted again. A tenant key unpauses its own tenant.",
+    roles=CAN_OPERATE,
+    body=ReasonRequest,
+    query=Query,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+    command=True,
+)
 SET_TENANT_LIMITS = Operation(
     method="PUT",
     path=TENANTS + "/{tenant_id}/limits",
@@ -141,5 +180,5 @@ SET_TENANT_LIMITS = Operation(
 )
 OPERATIONS = (
     *(CREATE_TENANT, LIST_TENANTS, GET_TENANT),
-    *(SUSPEND_TENANT, RESUME_TENANT, SET_TENANT_LIMITS),
+    *(SUSPEND_TENANT, RESUME_TENANT, PAUSE_TENANT, UNPAUSE_TENANT, SET_TENANT_LIMITS),
 )

@@ -91,7 +91,10 @@ _RECEIVED: dict[str, Any] = {
     "sequence": 42,
     "created_at": _NOON,
 }
-_SENT = _RECEIVED | {"direction": "outbound", "read_at": _NOON}
+_RECIPIENTS: list[dict[str, Any]] = [
+    {"address": _BOB, "delivery_type": "internal", "status": "delivered", "reason": None}
+]
+_SENT = _RECEIVED | {"direction": "outbound", "read_at": _NOON, "recipients": _RECIPIENTS}
 _PAGE: dict[str, Any] = {"total": 1, "has_more": False, "cursor": "42.42"}
 _MARKS: dict[str, Any] = {
     "message_id": _MESSAGE,
@@ -142,14 +145,7 @@ RESPONSES: dict[str, Any] = {
         "status": "delivered",
         "delivery_type": "internal",
         "message": "The message was delivered.",
-        "recipients": [
-            {
-                "address": _BOB,
-                "delivery_type": "internal",
-                "status": "delivered",
-                "reason": None,
-            }
-        ],
+        "recipients": _RECIPIENTS,
     },
     "listInbox": {"messages": [_RECEIVED], "unread_count": 2, **_PAGE},
     "listSentMail": {"messages": [_SENT], **_PAGE},

@@ -17,6 +17,7 @@ from quorate.contracts.wire_models import (
     SnakeResponse,
     Time,
     Wait,
+    optional,
 )
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 from quorate.domain.mail.accounts import NotAnAgent, SendingLimitReached
@@ -125,6 +126,7 @@ class MailMessage(SnakeResponse):
 
     `direction` is `outbound` for the mailbox of the sender. The bodies of an erased message are
     null. `body_text` and `body_html` are also null where a list would become too long.
+    `recipients` is for the sender, and for a key of the tenant that reads no mailbox.
     """
 
     message_id: str
@@ -152,6 +154,7 @@ class MailMessage(SnakeResponse):
     erased_at: Time | None
     sequence: int
     created_at: Time
+    recipients: list[RecipientInfo] | None = optional()
 
 
 class InboxQuery(SnakeAgentQuery):

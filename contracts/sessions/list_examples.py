@@ -14,6 +14,35 @@ _PAYLOAD: Final = {
     "active_tools": ["write_file", "send_document"],
     "tool_choice": {"type": "any"},
 }
+_LISTED: Final = {
+    "id": _SCHEDULE,
+    "name": None,
+    "agent_id": _AGENT,
+    "schedule": _WEEKDAYS,
+    "preset": None,
+    "session_key": "agent:outreach-agent:main",
+    "missed": "one",
+    "status": "active",
+    "paused_reason": None,
+    "next_at": _NINE,
+    "last_at": None,
+    "fired_count": 0,
+    "created_at": _NOON,
+}
+_ITEM_1: Final[dict[str, Any]] = {
+    "id": "1",
+    "subject": "Write the report",
+    "description": "",
+    "status": "pending",
+    "owner": None,
+    "owner_id": None,
+    "blocked_by": [],
+    "created_at": _NOON,
+    "updated_at": _NOON,
+    "list_id": "weekly",
+    "item_id": _ITEM,
+    "version": 1,
+}
 
 PATH_IDS = {"schedule_id": _SCHEDULE, "scheduleId": _SCHEDULE}
 BODIES: dict[str, dict[str, Any]] = {
@@ -81,38 +110,12 @@ RESPONSES: dict[str, Any] = {
     "resumeSchedule": _SCHEDULE_STATE,
     "taskList": {
         "ok": True,
-        "task": {
-            "id": "1",
-            "subject": "Write the report",
-            "description": "",
-            "status": "pending",
-            "owner": None,
-            "owner_id": None,
-            "blocked_by": [],
-            "created_at": _NOON,
-            "updated_at": _NOON,
-            "list_id": "weekly",
-            "item_id": _ITEM,
-            "version": 1,
-        },
+        "task": _ITEM_1,
     },
     "schedule": {
         "ok": True,
-        "schedule": {
-            "id": _SCHEDULE,
-            "name": None,
-            "agent_id": _AGENT,
-            "schedule": _WEEKDAYS,
-            "payload": _PAYLOAD,
-            "preset": None,
-            "session_key": "agent:outreach-agent:main",
-            "missed": "one",
-            "status": "active",
-            "paused_reason": None,
-            "next_at": _NINE,
-            "last_at": None,
-            "fired_count": 0,
-            "created_at": _NOON,
-        },
+        "schedule": _LISTED | {"payload": _PAYLOAD},
     },
+    "listSchedules": [_LISTED],
+    "listListTasks": [_ITEM_1],
 }

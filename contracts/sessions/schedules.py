@@ -1,6 +1,6 @@
-"""The tool `schedule`: turns of agents that occur at times, in one tool with an `action`.
+"""Turns of agents that occur at times: the tool `schedule`, in one tool with an `action`.
 
-Operators pause and resume the schedules of all agents.
+Operators list, pause and resume the schedules of all agents.
 """
 
 from typing import Annotated, Any, Literal
@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_OPERATE
+from quorate.contracts.roles import CAN_AUDIT, CAN_OPERATE
 from quorate.contracts.sessions.tool_inputs import SessionKey, ToolInput, tool
 from quorate.contracts.wire_models import (
     PageLength,
+    PageQuery,
     SnakeQuery,
     SnakeReasonRequest,
     SnakeRequest,
@@ -82,14 +83,17 @@ class ScheduleInput(ToolInput):
     )
 
 
-class ScheduleInfo(SnakeResponse):
+class SchedulesQuery(SnakeQuery, PageQuery):
+    model_config = SnakeQuery.model_config
+
+
+class ListedSchedule(SnakeResponse):
     """A schedule. A `paused` one says why: `requested`, `operator`, or the code of a problem."""
 
     id: str
     name: str | None
     agent_id: str
     schedule: dict[str, Any]
-    payload: dict[str, Any]
     preset: str | None
     session_key: str | None
     missed: Missed
@@ -99,6 +103,12 @@ class ScheduleInfo(SnakeResponse):
     last_at: Time | None
     fired_count: int
     created_at: Time
+
+
+class ScheduleInfo(ListedSchedule):
+    """A schedule with what it sends."""
+
+    payload: dict[str, Any]
 
 
 class ScheduleStateInfo(SnakeResponse):
@@ -165,4 +175,14 @@ RESUME_SCHEDULE = Operation(
     errors=(ScheduleNotFound,),
     command=True,
 )
-OPERATIONS = (SCHEDULE, PAUSE_SCHEDULE, RESUME_SCHEDULE)
+LIST_SCHEDULES = Operation(
+    method="GET",
+    path="/v1/schedules",
+    name="listSchedules",
+    summary="List the schedules of all agents",
+    description="In the order of their creation. Their messages are left out.",
+    roles=CAN_AUDIT,
+    query=SchedulesQuery,
+    response=list[ListedSchedule],
+)
+OPERATIONS = (SCHEDULE, LIST_SCHEDULES, PAUSE_SCHEDULE, RESUME_SCHEDULE)

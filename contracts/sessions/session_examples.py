@@ -96,6 +96,20 @@ _SENT: Final[dict[str, Any]] = {
 }
 _STATE: Final = {"operation": "set", "namespace": "plan", "sessionKey": _KEY, "key": "step"}
 RESPONSES: dict[str, Any] = {
+    "listSessions": [
+        _SESSION
+        | {
+            "lastMessage": {
+                "id": _MESSAGE,
+                "index": 7,
+                "role": "user",
+                "agentId": _AGENT,
+                "bytes": 31,
+                "createdAt": _NOON,
+                "text": "Please implement JWT middleware",
+            }
+        }
+    ],
     "sessionsList": {"sessions": [_SESSION], "count": 1, "nextCursor": None},
     "sessionsHistory": {
         "key": _KEY,

@@ -35,7 +35,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "cancelTask": {"reason": "Out of date"},
     "requeueTask": {"reason": "The worker hangs"},
 }
-QUERIES: dict[str, dict[str, Any]] = {"getTask": {"wait": 20, "after": 2}}
+QUERIES: dict[str, dict[str, Any]] = {
+    "getTask": {"wait": 20, "after": 2},
+    "listDeadTasks": {"state": "working"},
+}
 PATH_IDS = {"taskId": _TASK, "artifactId": _ARTIFACT}
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "task_not_found": {"taskId": _TASK},
@@ -76,12 +79,14 @@ _INFO: dict[str, Any] = {
     "attempt": 1,
     "max_attempts": 3,
     "worker_id": "agent_b2c3d4e5f6a1",
+    "claim_expires_at": _MINUTE,
     "percent": 40,
     "message": "reading",
     "outputs": [],
     "artifacts": [],
     "inputs": [],
     "error": None,
+    "is_dead_letter": False,
     "text": None,
     "version": 3,
 }
@@ -149,7 +154,7 @@ RESPONSES: dict[str, Any] = {
         "bytes": 12,
         "data": "QWxsIGlzIHdlbGwu",
     },
-    "listDeadTasks": [_INFO | {"status": "failed", "state": "failed", "worker_id": None}],
+    "listDeadTasks": [_INFO],
     "retryTask": _ENDED | {"state": "submitted"},
     "cancelTask": _ENDED | {"state": "canceled"},
     "requeueTask": _ENDED | {"state": "submitted"},

@@ -6,6 +6,8 @@ from quorate.contracts.wire_models import SnakeResponse, Time
 from quorate.domain.sessions.task_events import InputKind
 from quorate.domain.sessions.task_states import OutwardStatus, State
 
+PREVIEW_LENGTH_MAX = 200  # Characters of a text in a list for operators.
+
 
 class ArtifactInfo(SnakeResponse):
     artifact_id: str
@@ -37,6 +39,8 @@ class TaskInfo(SnakeResponse):
     """A task. ``status`` is the one of the original, ``state`` the exact one, in A2A's terms.
 
     ``version`` counts what happened to it. ``text`` is the result; null until it is completed.
+    ``worker_id`` and ``claim_expires_at`` are null while no worker has it. A dead letter has used
+    up its attempts, and can be retried.
     """
 
     task_id: str
@@ -58,12 +62,14 @@ class TaskInfo(SnakeResponse):
     attempt: int
     max_attempts: int
     worker_id: str | None
+    claim_expires_at: Time | None
     percent: int | None
     message: str | None
     outputs: list[str]
     artifacts: list[ArtifactInfo]
     inputs: list[TaskInputInfo]
     error: str | None
+    is_dead_letter: bool
     text: str | None
     version: int
 

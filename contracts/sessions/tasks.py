@@ -1,4 +1,4 @@
-"""Work on tasks: claim one, report on it, and end it. Dead letters are listed and retried."""
+"""Work on tasks: claim one, report on it, and end it. Operators list and retry tasks."""
 
 from typing import Annotated, Any, Literal
 
@@ -143,8 +143,17 @@ class TaskQuery(SnakeAgentQuery):
     after: Sequence | None = Field(default=None, description="The `version` that is known.")
 
 
-class DeadTasksQuery(SnakeQuery, PageQuery):
+TaskSelection = Literal["dead", "open", "submitted", "working", "input_required", "ended"]
+
+
+class TasksQuery(SnakeQuery, PageQuery):
     model_config = SnakeQuery.model_config
+
+    state: TaskSelection = Field(
+        default="dead",
+        description="`dead`: the attempts are used up. `open`: `submitted`, `working` or "
+        "`input_required`, which includes `auth_required`. `ended`: with any result.",
+    )
 
 
 # -- Operations --------------------------------------------------------------
@@ -245,6 +254,7 @@ RELEASE_TASK = _report(
     HeldBody,
     description="It is offered again at once, unless this was its last attempt.",
     unmetered=True,
+    while_paused=True,
 )
 ANSWER_TASK = Operation(
     method="POST",
@@ -277,10 +287,11 @@ LIST_DEAD_TASKS = Operation(
     method="GET",
     path=TASKS,
     name="listDeadTasks",
-    summary="List tasks whose attempts are used up",
-    description="The oldest first. Their texts are left out.",
+    summary="List dead letters or the tasks of another state",
+    description="The oldest first; those that have ended, the newest first. `task` is the "
+    "beginning of its text; other texts are left out.",
     roles=CAN_AUDIT,
-    query=DeadTasksQuery,
+    query=TasksQuery,
     response=list[TaskInfo],
 )
 RETRY_TASK = Operation(

@@ -1,4 +1,4 @@
-"""A pending proposal can be cancelled, by its proposer or with the tenant's key.
+"""A pending proposal can be cancelled, by its proposer, with the tenant's key or an admin key.
 
 * Only a pending proposal can be cancelled. A cancellation is final: no vote and no timeout follows.
 * A second cancellation succeeds and records nothing.
@@ -25,7 +25,7 @@ from quorate.domain.shared.timestamps import Timestamp
 
 @record
 class ConsensusCancelled:
-    """``agent_id`` is the proposer; ``cancelled_by`` is absent for the tenant's key alone."""
+    """``agent_id`` is the proposer; ``cancelled_by`` is absent for operators' keys."""
 
     request_id: str
     agent_id: str
@@ -45,7 +45,7 @@ class NotProposer(Forbidden):
 
 @record
 class CancelConsensus:
-    """Cancel a pending proposal. The tenant's key need not name an agent."""
+    """Cancel a pending proposal. Keys of operators need not name an agent."""
 
     caller: Principal
     agent: AgentRef

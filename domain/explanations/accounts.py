@@ -19,6 +19,7 @@ ACCOUNTS: Mapping[type[Any], Account] = {
 BY_COMMAND_ALONE: frozenset[str] = frozenset(
     {
         *("TenantCreated", "TenantSuspended", "TenantResumed", "TenantLimitsSet"),
+        *("TenantPaused", "TenantUnpaused"),
         *("MailDomainAssigned", "MailDomainReleased"),
         *("KeyIssued", "KeyExpirySet", "KeyRevoked"),
         *("AgentRegistered", "AgentReregistered", "HeartbeatReceived", "AgentRemoved"),

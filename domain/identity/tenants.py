@@ -2,9 +2,12 @@
 
 * An operator may suspend a tenant: its keys are rejected until it is resumed. Nothing in its log
   ends by that alone. Its leases expire and its agents time out, because no key may renew them.
+* A tenant may be paused: it is read, but its keys change nothing, except by heartbeats, releases
+  and the actions of operators. What is due is recorded.
 * An operator may set limits for one tenant, in place of those of the service. They replace the
   limits that were set before.
-* Suspending a suspended tenant, or setting the same limits again, succeeds and records nothing.
+* Suspending a suspended tenant, pausing a paused one, or setting the same limits again, succeeds
+  and records nothing.
 """
 
 import re
@@ -59,13 +62,32 @@ class TenantResumed:
 
 
 @record
+class TenantPaused:
+    tenant_id: str
+    detail: str | None = None
+
+
+@record
+class TenantUnpaused:
+    tenant_id: str
+    detail: str | None = None
+
+
+@record
 class TenantLimitsSet(TenantLimits):
     """All limits of the tenant; a limit that is absent is that of the service."""
 
     tenant_id: str
 
 
-Event: TypeAlias = TenantCreated | TenantSuspended | TenantResumed | TenantLimitsSet
+Event: TypeAlias = (
+    TenantCreated
+    | TenantSuspended
+    | TenantResumed
+    | TenantPaused
+    | TenantUnpaused
+    | TenantLimitsSet
+)
 
 
 # -- State -------------------------------------------------------------------
@@ -77,6 +99,7 @@ class Tenant:
     created_at: Timestamp
     suspended_at: Timestamp | None = None
     limits: TenantLimits = NO_LIMITS
+    paused_at: Timestamp | None = None
 
     @property
     def status(self) -> Status:
@@ -102,6 +125,30 @@ class TenantIsSuspended(Forbidden):
     """An operator suspended the tenant. None of its keys may be used until it is resumed."""
 
     code, title = "tenant_suspended", "The tenant is suspended"
+
+
+@dataclass(eq=False)
+class TenantIsPaused(Conflict):
+    """The tenant was paused. It is read, and accepts no command until it is unpaused."""
+
+    code, title = "tenant_paused", "The tenant is paused"
+    reason = "it was paused at {paused_at} and accepts no command until it is unpaused"
+    paused_at: Timestamp
+
+
+def paused_at(state: TenantState) -> Timestamp | None:
+    """Return since when the tenant is paused.
+
+    Each command finds it loaded. A command of the same transaction may have changed it since.
+    """
+    tenant = state[TENANTS].get(THE_TENANT)
+    return state.paused_at if tenant is None else tenant.paused_at
+
+
+def check_not_paused(state: TenantState) -> None:
+    """Raise TenantIsPaused if the tenant is paused."""
+    if (at := paused_at(state)) is not None:
+        raise TenantIsPaused(at)
 
 
 # -- Commands ----------------------------------------------------------------
@@ -167,6 +214,34 @@ class ResumeTenant(_TenantCommand):
 
 
 @record
+class PauseTenant(_TenantCommand):
+    """Let the keys of a tenant read, and reject their commands."""
+
+    tenant_id: str
+    detail: str | None = None
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        tenant = self._tenant(state)
+        if tenant.paused_at is not None:
+            return []
+        return [TenantPaused(tenant_id=tenant.id, detail=self.detail)]
+
+
+@record
+class UnpauseTenant(_TenantCommand):
+    """Accept the commands of a tenant again."""
+
+    tenant_id: str
+    detail: str | None = None
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        tenant = self._tenant(state)
+        if tenant.paused_at is None:
+            return []
+        return [TenantUnpaused(tenant_id=tenant.id, detail=self.detail)]
+
+
+@record
 class SetTenantLimits(_TenantCommand):
     tenant_id: str
     limits: TenantLimits
@@ -191,6 +266,10 @@ def evolve(state: Tenant | None, event: Event, at: Timestamp) -> Tenant:
             return changed(state, suspended_at=at)
         case TenantResumed():
             return changed(state, suspended_at=None)
+        case TenantPaused():
+            return changed(state, paused_at=at)
+        case TenantUnpaused():
+            return changed(state, paused_at=None)
         case TenantLimitsSet():
             return changed(state, limits=limits_of(event))
         case _:
@@ -205,7 +284,10 @@ TENANTS: Aggregate[Tenant] = Aggregate(
     name="tenant",
     events=get_args(Event),
     stream=lambda event: f"tenant-{event.tenant_id}",
-    commands=(CreateTenant, SuspendTenant, ResumeTenant, SetTenantLimits),
+    commands=(
+        *(CreateTenant, SuspendTenant, ResumeTenant),
+        *(PauseTenant, UnpauseTenant, SetTenantLimits),
+    ),
     id_of=lambda _event: THE_TENANT,
     evolve=evolve,
 )

@@ -56,6 +56,7 @@ class MessageQueued(_OfDelivery):
     contact_key: str
     next_attempt_at: Timestamp
     fence: int | None = None
+    detail: str | None = None  # Why an operator retries it, if it is a dead letter.
 
 
 @record

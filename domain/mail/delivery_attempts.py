@@ -246,6 +246,7 @@ class RetryDeadLetter(DeliveryCommand):
 
     message_id: str
     delivery_id: str
+    detail: str | None = None
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         delivery = self._find(state)
@@ -253,7 +254,7 @@ class RetryDeadLetter(DeliveryCommand):
             return []
         if delivery.status != "dead_lettered":
             raise NotADeadLetter(delivery.status)
-        return [_queued(delivery, context.now)]
+        return [_queued(delivery, context.now, self.detail)]
 
 
 @record
@@ -294,13 +295,14 @@ def with_freeze(
     return [event]
 
 
-def _queued(delivery: Delivery, at: Timestamp) -> MessageQueued:
+def _queued(delivery: Delivery, at: Timestamp, detail: str | None = None) -> MessageQueued:
     return MessageQueued(
         **_of(delivery),
         thread_id=delivery.thread_id,
         contact_key=delivery.contact_key,
         next_attempt_at=at,
         fence=delivery.fence,
+        detail=detail,
     )
 
 

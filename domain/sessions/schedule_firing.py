@@ -1,11 +1,14 @@
 """Fire the occurrences of schedules: what is due, what is missed, and what follows from each.
 
-A turn for a session of the creator itself has no sender: its owner is to be notified of it.
+* A turn for a session of the creator itself has no sender: its owner is to be notified of it.
+* Nothing fires in a paused tenant. What is due then is late when the tenant is unpaused, as it is
+  after an outage.
 """
 
 from collections.abc import Sequence
 
 from quorate.domain.identity.agents import AGENTS, Agent
+from quorate.domain.identity.tenants import paused_at
 from quorate.domain.sessions.policies import Access
 from quorate.domain.sessions.schedules import (
     CAUGHT_UP_MAX,
@@ -153,6 +156,8 @@ class Occurrence:
 
 def _planned(occurrence: Occurrence, state: TenantState, context: DecisionContext) -> list[Event]:
     """Return what is to be recorded of the occurrence that is due; raise DomainError."""
+    if paused_at(state) is not None:
+        return []
     schedule = state[SCHEDULES].get(occurrence.schedule.id)
     if schedule is None or schedule.is_deleted or not schedule.is_due(context.now):
         return []

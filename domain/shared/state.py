@@ -224,6 +224,7 @@ class TenantState:
         "notified",
         "owned_count_changes",
         "owned_counts",
+        "paused_at",
         "usage",
     )
 
@@ -238,6 +239,7 @@ class TenantState:
         self.notified: set[tuple[str, int]] = set()  # Recipient, and the event's sequence.
         self.usage = DailyUsage()
         self.limits: Quotas | None = None  # Those that the operator set for this tenant.
+        self.paused_at: Timestamp | None = None  # As it is stored; see identity/tenants.py.
 
     def __getitem__(self, aggregate: Aggregate[S]) -> Store[S]:
         store = self._stores.get(aggregate)

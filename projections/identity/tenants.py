@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import orjson
-from sqlalchemy import BigInteger, Column, Index, Table
+from sqlalchemy import BigInteger, Column, ColumnElement, Index, Table, exists, or_
 
 from quorate.domain.identity.tenants import LIMITS, NO_LIMITS, THE_TENANT, Tenant, TenantLimits
 from quorate.domain.identity.tenants import TENANTS as AGGREGATE
@@ -23,13 +23,26 @@ TABLE = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("suspended_at", BigInteger),
     Column("limits", text()),
+    Column("paused_at", BigInteger),
     Index("tenants_by_label", sql(LABEL), "created_at", "id"),
     sqlite_with_rowid=False,
 )
 
 
+def is_paused(tenant: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the tenant with this id is paused."""
+    return exists().where(TABLE.c.id == tenant, TABLE.c.paused_at.is_not(None))
+
+
+def is_stopped(tenant: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the tenant with this id is suspended or paused."""
+    stops = or_(TABLE.c.suspended_at.is_not(None), TABLE.c.paused_at.is_not(None))
+    return exists().where(TABLE.c.id == tenant, stops)
+
+
 def to_row(_tenant: str, _id: str, tenant: Tenant) -> Values:
-    return (tenant.id, tenant.created_at, tenant.suspended_at, _limits_text(tenant.limits))
+    limits = _limits_text(tenant.limits)
+    return (tenant.id, tenant.created_at, tenant.suspended_at, limits, tenant.paused_at)
 
 
 def from_row(row: Row) -> Tenant:
@@ -38,6 +51,7 @@ def from_row(row: Row) -> Tenant:
         created_at=Timestamp(row.created_at),
         suspended_at=None if row.suspended_at is None else Timestamp(row.suspended_at),
         limits=limits_from(row.limits),
+        paused_at=None if row.paused_at is None else Timestamp(row.paused_at),
     )
 
 

@@ -3,7 +3,7 @@
 * Due and held deliveries are found by partial indexes, so old deliveries cost nothing.
 * A search for due deliveries reads the oldest WINDOW_MAX. If none of them can be attempted, because
   their domains are busy, it goes from domain to domain: a backlog to one domain is not read.
-* Deliveries of a suspended tenant wait until it is resumed.
+* Deliveries of a suspended or paused tenant wait until it is resumed or unpaused.
 """
 
 from collections.abc import Collection, Sequence
@@ -34,9 +34,9 @@ from quorate.eventlog.contents import TEXT_PARTS, ContentStore
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
+from quorate.projections.identity.tenants import is_stopped
 from quorate.projections.mail import deliveries as delivery_rows
 from quorate.projections.mail import messages as message_rows
-from quorate.projections.tables import tenants
 
 WINDOW_MAX = 200
 DOMAINS_MAX = 1_000  # In one search.
@@ -86,16 +86,14 @@ class OutgoingMail:
         self._log = log
         self._contents = ContentStore(log.database)
         dialect = log.database.dialect
-        is_suspended = exists().where(
-            tenants.c.id == _deliveries.c.tenant, tenants.c.suspended_at.is_not(None)
-        )
+        waits = is_stopped(_deliveries.c.tenant)
         at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
-        self._due = _Due(log.database, is_suspended)
-        later = select(at).where(delivery_rows.is_waiting, at > now, ~is_suspended)
+        self._due = _Due(log.database, waits)
+        later = select(at).where(delivery_rows.is_waiting, at > now, ~waits)
         self._next = Query(later.order_by(at).limit(1), dialect)
         # Only what the partial index contains: else SQLite reads the whole table.
         held = select(_deliveries.c.tenant, _deliveries.c.id)
-        held = held.where(delivery_rows.is_listed, _is_held, ~is_suspended)
+        held = held.where(delivery_rows.is_listed, _is_held, ~waits)
         self._held = Query(held.limit(bindparam("limit")), dialect)
         its_tenant = _messages.c.tenant == bindparam("tenant")
         message = select(_messages).where(its_tenant, _messages.c.id == bindparam("id"))
@@ -172,7 +170,7 @@ class _Due:
     these are, and ``by_domain`` finds deliveries of one domain after the other.
     """
 
-    def __init__(self, database: Database, is_suspended: ColumnElement[bool]) -> None:
+    def __init__(self, database: Database, waits: ColumnElement[bool]) -> None:
         dialect = database.dialect
         at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
         limit: BindParameter[int] = bindparam("limit")
@@ -183,17 +181,18 @@ class _Due:
         window = window.order_by(at).limit(WINDOW_MAX)
         oldest = window.subquery("oldest")
         columns = [oldest.c[column.name] for column in _deliveries.c]
-        suspended = exists().where(
-            tenants.c.id == oldest.c.tenant, tenants.c.suspended_at.is_not(None)
-        )
         is_busy = _is_in(oldest.c.domain, rows, busy)
-        found = select(*columns).where(~is_busy, ~suspended).order_by(oldest.c.next_attempt_at)
+        found = (
+            select(*columns)
+            .where(~is_busy, ~is_stopped(oldest.c.tenant))
+            .order_by(oldest.c.next_attempt_at)
+        )
         self.oldest = Query(found.limit(limit), dialect)
         some = select(at).where(is_due).limit(WINDOW_MAX).subquery("some")
         self.count = Query(select(func.count().label("count")).select_from(some), dialect)
         waiting = _domains(domain)
         its_domain = waiting.join(_deliveries, domain == waiting.c.domain)
-        first = select(_deliveries).select_from(its_domain).where(is_due, ~is_suspended)
+        first = select(_deliveries).select_from(its_domain).where(is_due, ~waits)
         first = first.where(~_is_in(waiting.c.domain, rows, busy))
         self.by_domain = Query(first.limit(limit), dialect)
 

@@ -21,6 +21,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import search_documents, search_tenants
 from quorate.eventlog.transactions import Query
+from quorate.projections.inverted_index import InvertedIndex
 from quorate.projections.search_index import SearchTenant, owner_hash, sequence_of
 from quorate.projections.snapshots import QueryResult, Snapshot, open_snapshot
 
@@ -87,6 +88,7 @@ class MailSearch:
         self._clock = clock
         dialect = log.database.dialect
         self._queries = _Queries(dialect)
+        self._index = InvertedIndex(dialect)
         self._read_block = (
             self._postgres_block if dialect.name == "postgresql" else self._sqlite_block
         )
@@ -135,7 +137,7 @@ class MailSearch:
         return oldest, newest
 
     async def _sqlite_block(self, snapshot: Snapshot, values: dict[str, Any]) -> _Block:
-        return _block(await snapshot.rows(self._queries.matches, values))
+        return _block(await self._index.rows(snapshot, self._queries.matches, values))
 
     async def _postgres_block(self, snapshot: Snapshot, values: dict[str, Any]) -> _Block:
         ((oldest, count),) = await snapshot.rows(self._queries.recent, values)
@@ -144,7 +146,7 @@ class MailSearch:
         rows = list(await snapshot.rows(self._queries.recent_matches, values))
         if len(rows) < BLOCK_MATCHES_MAX and count == RECENT_MESSAGES_MAX:
             older = {**values, "newest": values["base"] + oldest - 1}
-            rows += await snapshot.rows(self._queries.matches, older)
+            rows += await self._index.rows(snapshot, self._queries.matches, older)
         return _block(rows[:BLOCK_MATCHES_MAX])
 
 

@@ -24,6 +24,7 @@ from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
+from quorate.projections.identity.tenants import is_paused
 from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Find, Repository
 from quorate.projections.snapshots import Listing, QueryResult, Size, open_snapshot
@@ -139,11 +140,15 @@ class ScheduleQueries:
             TABLE.c.next_at.is_not(None),
             TABLE.c.paused_reason.is_(None),
             TABLE.c.next_at <= bindparam("now", type_=BigInteger()),
+            ~is_paused(TABLE.c.tenant),
         )
         self._due = self._query(due.order_by(TABLE.c.next_at).limit(DUE_PER_QUERY_MAX))
 
     async def due(self, now: Timestamp) -> Sequence[tuple[str, Schedule]]:
-        """Return schedules of all tenants that are due, each with its tenant, the oldest first."""
+        """Return schedules that are due, each with its tenant, the oldest first.
+
+        They are of all tenants, except those that are paused.
+        """
         async with self._log.read() as transaction:
             rows = await transaction.fetch(self._due, {"now": now})
         return [(row.tenant, from_row(row)) for row in rows]

@@ -113,7 +113,7 @@ class SessionQueries:
         values: dict[str, Any] = {
             "tenant": tenant,
             "main": "" if access.agent_id is None else main_session_id(access.agent_id),
-            "pattern": None if filter_ is None else _pattern(filter_),
+            "pattern": None if filter_ is None else pattern_of(filter_),
             **visible.values,
         }
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
@@ -122,7 +122,7 @@ class SessionQueries:
                 query = self._queries.main_of_list(visible, has_filter=filter_ is not None)
                 found += await snapshot.rows(query, values)
             else:
-                values |= {} if after is None else _values_of(after)
+                values |= {} if after is None else values_of(after)
             query = self._queries.list(
                 visible, has_filter=filter_ is not None, has_cursor=after is not None
             )
@@ -230,13 +230,13 @@ def _fitting(
     return kept[::-1] if within.is_newest_kept else kept
 
 
-def _pattern(filter_: str) -> str:
+def pattern_of(filter_: str) -> str:
     for special in (ESCAPE, "%", "_"):
         filter_ = filter_.replace(special, ESCAPE + special)
     return f"%{filter_}%"
 
 
-def _values_of(position: SessionPosition) -> Mapping[str, Any]:
+def values_of(position: SessionPosition) -> Mapping[str, Any]:
     return {
         "last_updated": position.updated_at,
         "last_created": position.created_at,
@@ -253,6 +253,13 @@ EXISTING: Select[Any] = (
     select(_sessions)
     .select_from(_sessions.join(agents.TABLE, _OWNER))
     .where(_sessions.c.tenant == bindparam("tenant"), session_rows.is_listed)
+)
+
+
+LAST_CHANGED_FIRST = (
+    _sessions.c.updated_at.desc(),
+    _sessions.c.created_at.desc(),
+    _sessions.c.key,
 )
 
 
@@ -307,26 +314,14 @@ class _Queries:
         def make() -> Select[Any]:
             statement = self._listed(visible, has_filter).where(_sessions.c.id != bindparam("main"))
             if has_cursor:
-                statement = statement.where(_is_after_cursor())
-            order = (
-                _sessions.c.updated_at.desc(),
-                _sessions.c.created_at.desc(),
-                _sessions.c.key,
-            )
-            return statement.order_by(*order).limit(bindparam("limit"))
+                statement = statement.where(is_after_cursor())
+            return statement.order_by(*LAST_CHANGED_FIRST).limit(bindparam("limit"))
 
         return self._kept(key, make)
 
     def _listed(self, visible: VisibleSessions, has_filter: bool) -> Select[Any]:  # noqa: FBT001
         statement = EXISTING.where(visible.condition)
-        if not has_filter:
-            return statement
-        pattern = func.lower(bindparam("pattern"))
-        is_like = [
-            func.lower(column).like(pattern, escape=ESCAPE)
-            for column in (_sessions.c.key, _sessions.c.label)
-        ]
-        return statement.where(or_(*is_like))
+        return statement.where(matches_pattern()) if has_filter else statement
 
     def _kept(self, key: tuple[Any, ...], make: Callable[[], Select[Any]]) -> Query:
         found = self._lists.get(key)
@@ -340,8 +335,14 @@ class _Queries:
         return Query(statement, self._dialect)
 
 
+def matches_pattern() -> ColumnElement[bool]:
+    pattern = func.lower(bindparam("pattern"))
+    columns = (_sessions.c.key, _sessions.c.label)
+    return or_(*(func.lower(column).like(pattern, escape=ESCAPE) for column in columns))
+
+
 @lru_cache(maxsize=1)
-def _is_after_cursor() -> ColumnElement[bool]:
+def is_after_cursor() -> ColumnElement[bool]:
     """Whether a session follows the last one of the page before, in the order of the list."""
     updated, created = _sessions.c.updated_at, _sessions.c.created_at
     last_updated: BindParameter[int] = bindparam("last_updated")

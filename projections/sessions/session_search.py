@@ -24,6 +24,7 @@ from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import search_tenants
 from quorate.eventlog.transactions import Query
+from quorate.projections.inverted_index import InvertedIndex
 from quorate.projections.search_index import SearchTenant, sequence_of, session_hash
 from quorate.projections.sessions import session_messages as message_rows
 from quorate.projections.sessions import sessions as session_rows
@@ -57,6 +58,7 @@ class SessionSearch:
         self._clock = clock
         self._contents = ContentStore(log.database)
         self._queries = _Queries(log)
+        self._index = InvertedIndex(log.database.dialect)
 
     async def search(
         self, tenant: str, access: Access, filters: SessionSearchFilter
@@ -97,7 +99,7 @@ class SessionSearch:
             "oldest": its.document_id(0),
             "newest": its.document_id(newest),
         }
-        rows = await snapshot.rows(self._queries.matches, values)
+        rows = await self._index.rows(snapshot, self._queries.matches, values)
         ordered = sorted(rows, key=lambda row: int(row.id), reverse=True)
         is_full = len(rows) == BLOCK_MATCHES_MAX
         following = sequence_of(ordered[-1].id) - 1 if is_full else None

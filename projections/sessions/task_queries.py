@@ -1,25 +1,49 @@
-"""Queries of tasks: one, those of an agent, and dead letters."""
+"""Queries of tasks: one, those of an agent, and those of the tenant by their state."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select
+from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select, union_all
 
-from quorate.domain.sessions.task_states import OUTWARD, Task
+from quorate.domain.sessions.task_states import OUTWARD, State, Task
+from quorate.domain.sessions.tasks import TASK_PART
+from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.sessions import tasks as rows
-from quorate.projections.snapshots import Listing, QueryResult, Size, open_snapshot
+from quorate.projections.snapshots import QueryResult, Size, open_snapshot
 from quorate.projections.tables import tasks
 
 SEQUENCE_MAX = 2**63 - 1
+ENDED = "ended"
+# What a list of open tasks selects; another one selects dead letters, and tasks that ended.
+OPEN_STATES: Mapping[str, Sequence[State]] = {
+    "open": tuple(state for state, outward in OUTWARD.items() if outward == "running"),
+    "submitted": ("submitted",),
+    "working": ("working",),
+    "input_required": ("input_required", "auth_required"),
+}
+
+
+@record
+class ListedTask:
+    """A task, and the beginning of its text, which is None if it was erased."""
+
+    task: Task
+    beginning: str | None
+
+    @property
+    def id(self) -> str:
+        return self.task.id
 
 
 class TaskQueries:
     def __init__(self, log: EventStore, clock: Callable[[], Timestamp]) -> None:
         self._log = log
         self._clock = clock
+        self._contents = ContentStore(log.database)
         of_tenant = select(tasks).where(tasks.c.tenant == bindparam("tenant"))
         limit = bindparam("limit", type_=tasks.c.sequence.type)
         self._one = self._query(of_tenant.where(tasks.c.id == bindparam("id")))
@@ -36,11 +60,21 @@ class TaskQueries:
             for is_of_agent, statement in ((False, page), (True, of_agent))
             for status in (None, *OUTWARD, *OUTWARD.values())
         }
-        self._dead = self._query(
-            of_tenant.where(rows.is_dead_letter, tasks.c.sequence > bindparam("after"))
+        ended = (
+            of_tenant.where(tasks.c.ended_at.is_not(None), tasks.c.sequence < bindparam("after"))
+            .order_by(tasks.c.sequence.desc())
+            .limit(limit)
+        )
+        following = (
+            of_tenant.where(tasks.c.sequence > bindparam("after"))
             .order_by(tasks.c.sequence)
             .limit(limit)
         )
+        self._selections: Mapping[str, Query] = {
+            "dead": self._query(following.where(rows.is_dead_letter)),
+            ENDED: self._query(ended),
+            **{name: self._query(_merged(following, of)) for name, of in OPEN_STATES.items()},
+        }
 
     async def one(self, tenant: str, task_id: str) -> QueryResult[Task | None]:
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
@@ -65,21 +99,53 @@ class TaskQueries:
             found = await snapshot.rows(self._pages[agent_id is not None, status], values)
             return snapshot.result([rows.from_row(row) for row in found])
 
-    async def dead_letters(
-        self, tenant: str, after: str, limit: int, size: Size[Task]
-    ) -> QueryResult[Sequence[Task]]:
-        """Return dead letters, the oldest first; ``after`` is a sequence."""
+    async def selection(
+        self, tenant: str, name: str, after: str, limit: int, size: Size[ListedTask]
+    ) -> QueryResult[Sequence[ListedTask]]:
+        """Return the tasks of ``dead`` or OPEN_STATES, the oldest first, or the newest of ENDED.
+
+        ``after`` is a sequence.
+        """
+        last = int(after or (SEQUENCE_MAX if name == ENDED else 0))
         async with open_snapshot(self._log, self._clock, tenant) as snapshot:
-            listing = Listing(
-                self._dead,
-                {"tenant": tenant, "after": int(after or 0)},
-                rows.from_row,
-                lambda row: row.sequence,
-            )
-            return await snapshot.page(listing, limit, size)
+
+            async def read(_after: str, length: int) -> Sequence[ListedTask]:
+                nonlocal last
+                values = {"tenant": tenant, "after": last, "limit": length}
+                found = [
+                    rows.from_row(row)
+                    for row in await snapshot.rows(self._selections[name], values)
+                ]
+                if found:
+                    last = found[-1].sequence
+                keys = [(one.id, TASK_PART) for one in found]
+                texts = await self._contents.read_beginnings(snapshot.transaction, tenant, keys)
+                return [
+                    ListedTask(task=one, beginning=texts.get((one.id, TASK_PART))) for one in found
+                ]
+
+            return await snapshot.collect(read, "", limit, size)
 
     def _query(self, statement: Select[Any]) -> Query:
         return Query(statement, self._log.database.dialect)
+
+
+def _merged(following: Select[Any], states: Sequence[State]) -> Select[Any]:
+    """Read one page of each state by the index of open tasks, and merge the pages."""
+    pages = [
+        following.where(
+            # Written out: a bound value would hide the partial index from the planner.
+            literal_column(f"tasks.state = '{state}'"),
+            tasks.c.ended_at.is_(None),
+        ).subquery()
+        for state in states
+    ]
+    if len(pages) == 1:
+        merged = pages[0]
+    else:
+        merged = union_all(*(select(page) for page in pages)).subquery()
+    limit = bindparam("limit", type_=tasks.c.sequence.type)
+    return select(merged).order_by(merged.c.sequence).limit(limit)
 
 
 def _is_in(status: str) -> ColumnElement[bool]:

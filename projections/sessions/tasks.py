@@ -31,6 +31,7 @@ from quorate.projections.repository import Due, Find, LookupPlan, Owned, Reposit
 _OFFERED, _DEAD = sql("is_offered"), sql("is_dead_letter")
 _CLAIMED, _DUE = sql("worker_id IS NOT NULL"), sql("due_at IS NOT NULL")
 _NESTED = sql("parent_id IS NOT NULL AND ended_at IS NULL")  # Those that are open.
+_OPEN, _ENDED = sql("ended_at IS NULL"), sql("ended_at IS NOT NULL")
 
 TABLE = Table(
     "tasks",
@@ -61,6 +62,12 @@ TABLE = Table(
     Index("tasks_claimed", "worker_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
     Index("tasks_due", "due_at", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("tasks_nested", "parent_id", sqlite_where=_NESTED, postgresql_where=_NESTED),
+    Index(
+        *("tasks_open", "tenant", "state", "sequence"),
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
+    ),
+    Index("tasks_ended", "tenant", "sequence", sqlite_where=_ENDED, postgresql_where=_ENDED),
     Index("tasks_dead", "tenant", "sequence", sqlite_where=_DEAD, postgresql_where=_DEAD),
     sqlite_with_rowid=False,
 )

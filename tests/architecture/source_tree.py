@@ -2,10 +2,11 @@
 
 import ast
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.support.paths import ROOT
 
@@ -48,6 +49,11 @@ def _is_ignored(path: Path) -> bool:
 
 def path_name(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def found_in(paths: Iterable[Path], find: Callable[[Path], Any]) -> dict[str, Any]:
+    """Return what ``find`` finds, by file; files in which it finds nothing are left out."""
+    return {path_name(path): found for path in paths if (found := find(path))}
 
 
 def layer_of(path: Path) -> str:

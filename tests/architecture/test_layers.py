@@ -5,20 +5,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.architecture.source_tree import (
     BELOW,
     LAYERED,
     MODULE_NAMES,
     MODULES,
     SERVER,
+    found_in,
     imported_modules,
     imported_names,
     layer_of,
     module_name,
     parse,
-    path_name,
 )
 from tests.support.paths import ROOT
 
@@ -65,13 +63,15 @@ def layers(names: Iterator[str]) -> set[str]:
     return {rest[0] for top, *rest in parts if top == "quorate" and rest and rest[0] in BELOW}
 
 
-@pytest.mark.parametrize("path", LAYERED, ids=path_name)
-def test_module_imports_only_layers_below(path: Path) -> None:
+def layers_above(path: Path) -> set[str]:
     tree, layer = parse(path), layer_of(path)
     allowed = BELOW[layer] | {layer}
+    lazily = allowed | LAZY_IMPORTS.get(layer, set())
+    return (layers(imported_on_load(tree)) - allowed) | (layers(imported_names(tree)) - lazily)
 
-    assert layers(imported_on_load(tree)) <= allowed
-    assert layers(imported_names(tree)) <= allowed | LAZY_IMPORTS.get(layer, set())
+
+def test_modules_import_only_layers_below() -> None:
+    assert found_in(LAYERED, layers_above) == {}
 
 
 def context_of(module: str) -> str | None:
@@ -79,18 +79,17 @@ def context_of(module: str) -> str | None:
     return parts[2] if len(parts) > 2 and parts[2] in CONTEXTS else None
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in LAYERED if context_of(module_name(path)) is not None],
-    ids=path_name,
-)
-def test_context_imports_only_contexts_below(path: Path) -> None:
+def contexts_above(path: Path) -> set[str | None]:
     own = context_of(module_name(path))
-    assert own is not None
+    if own is None:
+        return set()
     used = {context_of(module) for module in imported_modules(path)} - {None, own}
-
     more = {"mail"} if path.relative_to(ROOT).as_posix() in SENDING_GATE else set()
-    assert used <= CONTEXTS_BELOW[own] | more
+    return used - CONTEXTS_BELOW[own] - more
+
+
+def test_contexts_import_only_contexts_below() -> None:
+    assert found_in(LAYERED, contexts_above) == {}
 
 
 def test_rules_of_mail_use_the_send_gate_only() -> None:
@@ -154,15 +153,20 @@ def test_import_cycle_is_detected() -> None:
     assert import_cycles(graph) == [["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("path", [p for p in LAYERED if layer_of(p) == "domain"], ids=path_name)
-def test_domain_is_pure(path: Path) -> None:
+def impurities(path: Path) -> set[str]:
+    """Return other libraries, modules with side effects, and calls that read time or chance.
+
+    Time, ids and random bytes are passed as arguments.
+    """
     tree = parse(path)
     tops = {name.split(".")[0] for name in imported_names(tree)} - {"quorate"}
     calls = {called_name(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    foreign = tops - sys.stdlib_module_names - PURE_LIBRARIES
+    return foreign | (tops & IMPURE_MODULES) | (calls & IMPURE_CALLS)
 
-    assert tops <= sys.stdlib_module_names | PURE_LIBRARIES, "the domain needs no other library"
-    assert not tops & IMPURE_MODULES
-    assert not calls & IMPURE_CALLS, "time, ids and random bytes are passed as arguments"
+
+def test_domain_is_pure() -> None:
+    assert found_in([path for path in LAYERED if layer_of(path) == "domain"], impurities) == {}
 
 
 def called_name(node: ast.Call) -> str:
@@ -173,11 +177,13 @@ def called_name(node: ast.Call) -> str:
             return ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=path_name)
-def test_imports_go_through_quorate(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imported_names(parse(path))}
+def imports_of_folders(path: Path) -> set[str]:
+    """Return imports such as ``domain``, which would be another module than quorate.domain."""
+    return {name.split(".")[0] for name in imported_names(parse(path))} & set(BELOW)
 
-    assert not tops & set(BELOW), "quorate.domain and domain would be two different modules"
+
+def test_imports_go_through_quorate() -> None:
+    assert found_in(MODULES, imports_of_folders) == {}
 
 
 def test_every_folder_is_a_layer_and_is_linked() -> None:

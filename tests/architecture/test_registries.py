@@ -50,6 +50,21 @@ def classes(modules: list[Any]) -> set[type[Any]]:
     }
 
 
+def test_every_command_of_a_key_is_submitted_by_the_service() -> None:
+    """``Service.submit`` makes it pausable and metered; the others submit no command of a key."""
+    makers = {
+        path
+        for path in MODULE_NAMES.values()
+        if "CommandEnvelope(" in path.read_text("utf-8") and layer_of(path) != "bench"
+    }
+
+    assert {path.relative_to(ROOT).as_posix() for path in makers} == {
+        "application/execution.py",
+        "application/system_commands.py",
+        "server/bootstrap.py",
+    }
+
+
 def test_every_aggregate_is_listed() -> None:
     assert declared(DOMAIN_MODULES, Aggregate) == set(AGGREGATES)
     assert len({one.name for one in AGGREGATES}) == len(AGGREGATES)

@@ -1,4 +1,4 @@
-"""One agent: its state, leases, quotas, keys and history."""
+"""One agent: its state, leases, quotas, keys, notifications and history."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,10 @@ from typing import Any
 from quorate.api.console.caller import Caller
 from quorate.api.console.views.recent_events import recent_events
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
+
+NOTIFICATIONS = "listNotifications"
+NOTIFICATION_WINDOW = 200  # Events of the log whose notifications are read.
+NOTIFICATIONS_SHOWN = 20
 
 
 async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
@@ -18,13 +22,25 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         listed = await caller.read("listKeys", limit=1_000)
         keys = [key for key in listed.body if key.get("agentId") == id_]
     history = await recent_events(caller, before=place.get("before"), agent_id=id_)
+    notifications = await _notifications(caller, id_) if caller.may_call(NOTIFICATIONS) else None
     return {
+        "notifications": notifications,
+        "notification_window": NOTIFICATION_WINDOW,
         "agent": agent.body,
         "leases": leases.body,
         "quotas": [one for one in quotas.body["quotas"] if one["quota"].endswith("_per_agent")],
         "keys": keys,
         "history": history,
     }
+
+
+async def _notifications(caller: Caller, id_: str) -> list[Mapping[str, Any]]:
+    """Return the newest notifications within the last events of the log."""
+    head = (await caller.read(NOTIFICATIONS, agent_id=id_, after=0, limit=1)).body["head"]
+    first = max(0, head - NOTIFICATION_WINDOW)
+    page = await caller.read(NOTIFICATIONS, agent_id=id_, after=first, limit=NOTIFICATION_WINDOW)
+    found: list[Mapping[str, Any]] = page.body["notifications"]
+    return found[: -NOTIFICATIONS_SHOWN - 1 : -1]
 
 
 VIEW = View(

@@ -42,7 +42,7 @@ class View:
     """One page of the console.
 
     ``needs`` are operations: the view is for roles that may call all of them. ``filters`` are the
-    parameters of its URL; all others are ignored.
+    parameters of its URL; all others are ignored. A view that is not live has no stream.
     """
 
     name: str
@@ -53,3 +53,4 @@ class View:
     needs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     in_navigation: bool = True
+    is_live: bool = True

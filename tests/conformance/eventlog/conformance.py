@@ -335,6 +335,7 @@ class Stage:
         render: Callable[[Any], bytes] = orjson.dumps,
         grant_in: Callable[[bytes], Any] | None = None,
         metered: bool = False,
+        pausable: bool = False,
         urgent: bool = False,
     ) -> CommandEnvelope:
         return CommandEnvelope(
@@ -346,6 +347,7 @@ class Stage:
             grant_in=grant_in,
             idempotency=key.idempotency(command) if key else None,
             metered=metered,
+            pausable=pausable,
             urgent=urgent,
         )
 

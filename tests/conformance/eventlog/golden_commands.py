@@ -19,10 +19,12 @@ from quorate.domain.identity.api_keys import IssueKey, RevokeKey, RotateKey
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import (
     CreateTenant,
+    PauseTenant,
     ResumeTenant,
     SetTenantLimits,
     SuspendTenant,
     TenantLimits,
+    UnpauseTenant,
 )
 from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.deadlines import RecordDue
@@ -213,6 +215,8 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
     (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
     *conversation_story(CALLER, "eve", "fay", TEXT),
+    (0, PauseTenant(tenant_id="acme", detail=TEXT)),
+    (0, UnpauseTenant(tenant_id="acme", detail=TEXT)),
 )
 
 

@@ -127,7 +127,7 @@ def any_event(type_: type[Event]) -> st.SearchStrategy[Event]:
 
 
 ANY_EVENT = st.one_of([any_event(type_) for type_ in EVENT_TYPES.values()])
-SEARCH = settings(deadline=None, derandomize=True, database=None, max_examples=50)
+SEARCH = settings(deadline=None, derandomize=True, database=None, max_examples=25)
 
 
 @pytest.mark.parametrize("type_", EVENT_TYPES.values(), ids=EVENT_TYPES)

@@ -121,6 +121,7 @@ class RandomHistory:
                 await self.record_due()
         for tenant in TENANTS:  # So that a service can be asked about the history.
             await self._submit(tenant, tenants.ResumeTenant(tenant_id=tenant))
+            await self._submit(tenant, tenants.UnpauseTenant(tenant_id=tenant))
 
     async def create_operators(self) -> None:
         """Begin the log of the operators."""
@@ -235,11 +236,16 @@ class RandomHistory:
         return self._tasks.command(tenant, caller, ref, self.now)
 
     def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
-        """Suspension is a matter of admission: commands of a suspended tenant are still decided."""
+        """Commands of a suspended or paused tenant are still decided.
+
+        Suspension is a matter of admission, and these commands are not pausable.
+        """
         limits = tenants.TenantLimits(agents=self._random.choice((None, 1_000)))
         commands: tuple[Command, ...] = (
             tenants.SuspendTenant(tenant_id=tenant),
             tenants.ResumeTenant(tenant_id=tenant),
+            tenants.PauseTenant(tenant_id=tenant),
+            tenants.UnpauseTenant(tenant_id=tenant),
             tenants.SetTenantLimits(tenant_id=tenant, limits=limits),
             SetMailDomain(
                 tenant_id=tenant,

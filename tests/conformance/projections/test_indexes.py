@@ -360,7 +360,7 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         log_tables.answers: [
             (TENANT, "k", "c", f"key-{i}", b"f" * 32, None, "{}", 1, 10) for i in range(size)
         ],
-        tables.tenants: [(f"tenant-{i}", 1, None, None) for i in n],
+        tables.tenants: [(f"tenant-{i}", 1, None, None, None) for i in n],
         tables.usage: [(TENANT, f"agent_{i}", 1, 1, 1) for i in n],
         tables.keys: [
             (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None, LATER, None)

@@ -106,6 +106,7 @@ OWNER = Tenant(
     created_at=Timestamp(22),
     suspended_at=Timestamp(30),
     limits=TenantLimits(agents=31, rate_per_key=32),
+    paused_at=Timestamp(38),
 )
 USAGE = Usage(day=33, events=34, bytes=35)
 RECIPIENT = ("agent_11", 23)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from quorate.cli.demo import sample_fleet
 from quorate.cli.demo.script import CONTACTS, CRASHING_AGENT, CRASHING_WORKER, NAMES, WORKER
 from quorate.cli.demo.temporary_service import temporary_service
 from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
@@ -196,6 +197,32 @@ def test_demo_runs_on_the_running_service(tenant: Tenant) -> None:
     assert len(tenant.events("PresetRemoved")) == 1
     assert len(tenant.events("LeaseAcquired")) > len(CONTACTS)
     assert tenant.leases() == []
+
+
+def test_fleet_is_created_on_the_running_service(tenant: Tenant) -> None:
+    outcome = run_cli("demo", "--fleet", "--json", **tenant.variables)
+
+    assert outcome.code == 0, outcome.stderr
+    made = json.loads(outcome.stdout)
+    assert made["agents"] == len(sample_fleet.AGENTS)
+    assert made["leases"] == len(sample_fleet.PEOPLE)
+    assert made["conflicts"] > 0
+    votes = tenant.request("GET", "/v1/agent/coordination/consensus")
+    tasks = {
+        state: len(tenant.request("GET", f"/v1/tasks?state={state}"))
+        for state in ("submitted", "working", "input_required", "dead", "ended")
+    }
+    assert {one["status"] for one in votes} == {"pending", "approved", "rejected"}
+    assert all(tasks.values()), tasks
+    again = run_cli("demo", "--fleet", "--no-json", **tenant.variables)
+    assert (again.code, "Created a fleet." in again.stdout) == (0, True), again.stderr
+
+
+def test_fleet_needs_a_running_service() -> None:
+    outcome = run_cli("demo", "--fleet", "--temporary")
+
+    assert outcome.code == 2
+    assert "--fleet needs a running service" in outcome.stderr
 
 
 def test_demo_does_not_affect_other_agents(tenant: Tenant) -> None:

@@ -229,10 +229,14 @@ KEY = {
 }
 BODIES = {
     "/livez": {"status": "ok"},
-    "/readyz": {"status": "ready", "log": "ok", "nats": "connected"},
+    "/readyz": {
+        "status": "ready",
+        "log": "ok",
+        "nats": "connected",
+        "version": __version__,
+    },
     "/v1/keys/self": KEY,
     "/v1/events": {"events": [{}], "head": 1, "next": 1},
-    "/openapi.json": {"info": {"version": __version__}},
 }
 
 
@@ -373,7 +377,7 @@ def test_stream_check_warns_about_buffering(
 def test_version_check_warns_about_another_version(
     fake_service: type[_FakeService], target: Target
 ) -> None:
-    fake_service.bodies["/openapi.json"] = {"info": {"version": "9.9.9"}}
+    fake_service.bodies["/readyz"] = {"version": "9.9.9"}
     http_checks.address(target)
 
     found = http_checks.versions(target)

@@ -105,6 +105,17 @@ def test_status_counts_what_the_tenant_has(tenant: Terminal) -> None:
     assert "active agents      2" in shown
 
 
+def test_status_shows_since_when_the_tenant_is_paused(tenant: Terminal) -> None:
+    before = tenant.run_json("status")
+    why = ("--yes", "--reason", "Too much mail")
+    paused = tenant.run_json("tenants", "pause", before["tenantId"], *why)
+    shown = tenant.run("status", "--no-json")
+
+    assert before["pausedAt"] is None
+    assert "paused since" in shown.stdout
+    assert paused["pausedAt"] in shown.stdout
+
+
 @pytest.mark.parametrize("role", ["agent", "auditor"])
 def test_status_is_for_every_role(tenant: Terminal, role: str) -> None:
     whose = ("--agent-name", "ann") if role == "agent" else ()

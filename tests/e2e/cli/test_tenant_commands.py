@@ -18,6 +18,33 @@ def test_tenant_is_suspended_and_resumed(tenant: Terminal) -> None:
     assert tenant.run("agents", "list").exit_code == 0
 
 
+def test_tenant_is_paused_and_unpaused(tenant: Terminal) -> None:
+    name = tenant.run_json("keys", "self")["tenantId"]
+    why = ("--yes", "--reason", "Too much mail")
+    paused = tenant.run("tenants", "pause", name, *why, "--no-json")
+    rejected = tenant.run("agents", "register", "ann")
+    read = tenant.run("agents", "list")
+    shown = tenant.run("tenants", "get", name, "--no-json")
+    listed = tenant.run("tenants", "list", "--limit", "10000", "--no-json")
+    unpaused = tenant.run_json("tenants", "unpause", name, *why, "--as-tenant")
+
+    assert paused.stdout.startswith(f"Paused tenant {name}.")
+    assert (rejected.exit_code, read.exit_code) == (3, 0)
+    assert "quorate tenants unpause" in rejected.stderr
+    assert shown.stdout.startswith(f"Tenant {name} is paused.")
+    assert any(line.split()[:2] == [name, "paused"] for line in listed.stdout.splitlines())
+    assert "pausedAt" not in unpaused
+
+
+def test_pause_asks_for_confirmation(tenant: Terminal) -> None:
+    name = tenant.run_json("keys", "self")["tenantId"]
+    refused = tenant.run("tenants", "pause", name, "--reason", "because")
+
+    assert refused.exit_code != 0
+    assert "becomes read only" in refused.stderr
+    assert "pausedAt" not in tenant.run_json("tenants", "get", name)
+
+
 def test_limits_of_a_tenant_are_set_listed_and_reset(tenant: Terminal) -> None:
     name = tenant.run_json("keys", "self")["tenantId"]
     found = tenant.run_json("tenants", "set-limits", name, "agents=500", "events-per-day=9000")

@@ -1,6 +1,7 @@
 """The console in Chromium: what an operator sees while agents work."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -74,6 +75,17 @@ class Api:
         body = {"agentId": agent, "contactEmail": contact, "intent": HOSTILE, "durationMinutes": 5}
         return self.post(f"{COORDINATION}/lease", expected, **body)
 
+    def spawn(self, agent: str) -> str:
+        path = "/v1/tools/spawn_agent"
+        return str(self.post(path, agent_id=agent, task=HOSTILE, nonblocking=True)["task_id"])
+
+    def send(self, agent: str, key: str) -> None:
+        self.post("/v1/tools/sessions_send", agent_id=agent, key=key, message=HOSTILE)
+
+    def send_mail(self, agent: str, to: str, subject: str = HOSTILE) -> Any:  # noqa: ANN401 - JSON.
+        body: Any = {"to": [to], "subject": subject, "body_text": HOSTILE}
+        return self.post("/email/send", agent_id=agent, **body)
+
 
 @pytest.fixture
 def api(service: ServiceProcess) -> Iterator[Api]:
@@ -124,6 +136,41 @@ def _electorate(api: Api, id_: str) -> Any:  # noqa: ANN401 - JSON.
     return api.client.get(f"{COORDINATION}/consensus/{id_}/electorate").json()
 
 
+def test_task_moves_over_the_board_and_back_by_an_action(watched: Watched, api: Api) -> None:
+    ann = api.register("board-ann")
+    page = watched.open("/console/tasks")
+    is_live(page)
+
+    task = api.spawn(ann)
+    expect(page.locator(f"#submitted-{task}")).to_be_visible(timeout=WITHIN_A_SECOND)
+    api.post("/v1/tasks/claim", agent_id=ann, presets=["-"])
+    card = page.locator(f"#working-{task}")
+    expect(card).to_contain_text("1 of 3", timeout=WITHIN_A_SECOND)
+    expect(page.locator(f"#submitted-{task}")).to_have_class(re.compile("gone"))
+    card.get_by_role("link", name="Requeue task").click()
+    page.get_by_label("Reason").fill("The worker hangs")
+    page.get_by_role("button", name="Requeue task").click()
+
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    expect(page.locator(f"#submitted-{task}")).to_contain_text("0 of 3")
+    assert watched.errors == []
+
+
+def test_message_of_a_session_appears_at_the_top(watched: Watched, api: Api) -> None:
+    ann = api.register("session-ann")
+    api.send(ann, "agent:session-ann:main")
+    page = watched.open("/console/sessions")
+    page.get_by_role("link", name="agent:session-ann:main").click()
+    is_live(page)
+
+    api.send(ann, "agent:session-ann:main")
+
+    first = page.locator(".messages li").first
+    expect(first).to_have_id("message-1", timeout=WITHIN_A_SECOND)
+    expect(first).to_contain_text("<img src=x onerror=alert(1)>")
+    assert watched.errors == []
+
+
 def test_paused_page_changes_only_when_it_is_resumed(watched: Watched, api: Api) -> None:
     page = watched.open("/console/agents")
     is_live(page)
@@ -145,10 +192,26 @@ def test_views_are_accessible_and_load_only_from_the_service(
 ) -> None:
     ann = api.register(f"axe-{scheme}-{width}")
     api.acquire(ann, f"axe-{scheme}-{width}@example.com")
+    task = api.spawn(ann)
+    api.send(ann, f"agent:axe-{scheme}-{width}:main")
+    api.post("/v1/tools/task_list", agent_id=ann, action="create", subject=HOSTILE)
+    turn = {"kind": "agentTurn", "message": HOSTILE}
+    hourly: Any = {"schedule": {"every_seconds": 3_600}, "payload": turn}
+    api.post("/v1/tools/schedule", agent_id=ann, action="create", name=HOSTILE, **hourly)
+    values = {
+        "/agents/{id}": f"/agents/{ann}",
+        "/tasks/{id}": f"/tasks/{task}",
+        "{state}": "submitted",
+        "/session$": f"/session?key=agent:axe-{scheme}-{width}:main",
+        "/why/{id}": "/why/1",
+    }
     page = watched.open("/console/")
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ["/login", *(_path_of(view.path, ann) for view in VIEWS)]:
+    own = f"axe-{scheme}-{width}@agents.localhost"
+    values["/mail/threads/{id}"] = f"/mail/threads/{api.send_mail(ann, own)['thread_id']}"
+    paths = [_path_of(view.path, values) for view in VIEWS]
+    for path in ["/login", *paths, f"/mail?agent={ann}", f"/actions/deactivateAgent?id={ann}"]:
         page.goto(f"{watched.url}/console{path}")
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run().then(found => found.violations)")
@@ -159,9 +222,48 @@ def test_views_are_accessible_and_load_only_from_the_service(
     assert watched.errors == []
 
 
-def _path_of(path: str, agent: str) -> str:
-    found = path.replace("/agents/{id}", f"/agents/{agent}").replace("{sequence}", "1")
-    return "/votes" if "{id}" in found else found.replace("{email}", "a@example.com")
+def _path_of(path: str, values: Mapping[str, str]) -> str:
+    found = f"{path}$"
+    for name, value in {**values, "{sequence}": "1", "{email}": "a@example.com"}.items():
+        found = found.replace(name, value)
+    return "/votes" if "{id}" in found else found.removesuffix("$")
+
+
+def test_lease_ends_with_a_reason(watched: Watched, api: Api) -> None:
+    lease = api.acquire(api.register("ends-ann"), "ends@example.com")
+    page = watched.open("/console/contacts/ends@example.com")
+    is_live(page)
+    page.get_by_role("link", name="End lease").click()
+    expect(page.get_by_text("The lease ends now.")).to_be_visible()
+    page.get_by_label("Reason").fill("The contract ended")
+    page.get_by_role("button", name="End lease").click()
+
+    expect(page.get_by_text("No agent holds this contact.")).to_be_visible()
+    expect(page.get_by_text("The contract ended")).to_be_visible()
+    ended = api.client.get(f"{COORDINATION}/lease/{lease['id']}").json()
+    assert ended["status"] == "revoked"
+    assert watched.errors == []
+
+
+def test_mail_arrives_on_the_open_page_and_is_searched(watched: Watched, api: Api) -> None:
+    ann = api.register("mail-ann")
+    page = watched.open(f"/console/mail?agent={ann}")
+    is_live(page)
+    api.send_mail(ann, "mail-ann@agents.localhost", "Zeppelin prices")
+    row = page.locator("[id^=mail-]", has_text="Zeppelin prices")
+    expect(row).to_be_visible(timeout=WITHIN_A_SECOND)
+    found = f"/email/search?agent_id={ann}&q=zeppelin"
+    for _ in range(100):  # The index is filled after the commit.
+        if api.client.get(found).json()["messages"]:
+            break
+
+    page.get_by_label("Search").fill("zeppelin")
+    page.get_by_role("button", name="Show").click()
+    page.locator("[id^=mail-]", has_text="Zeppelin prices").get_by_role("link").click()
+
+    expect(page.get_by_role("heading", name="Zeppelin prices")).to_be_visible()
+    expect(page.locator(".deliveries .badge")).to_have_text("Delivered")
+    assert watched.errors == []
 
 
 def test_page_heals_after_a_restart(watched: Watched, api: Api, service: ServiceProcess) -> None:

@@ -15,6 +15,7 @@ from subprocess import CompletedProcess
 import pytest
 from httpx2 import Response
 
+from quorate import __version__
 from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import AGENT, COORDINATION, EVENTS, LEASE, Caller, Operator
 from tests.e2e.service.service_process import (
@@ -94,7 +95,12 @@ async def test_first_start_creates_all_files_and_keys(data_dir: Path) -> None:
         listener = await (await tenant.create_agent("ann")).subscribe_to_all()
         assert listener.client.is_connected
         ready = await operator.request_ok("GET", "/readyz")
-        assert ready == {"status": "ready", "log": "ok", "nats": "connected"}
+        assert ready == {
+            "status": "ready",
+            "log": "ok",
+            "nats": "connected",
+            "version": __version__,
+        }
         assert await operator.request_ok("GET", "/livez") == {"status": "ok"}
 
 

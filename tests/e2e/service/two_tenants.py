@@ -138,8 +138,8 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     ),
     **dict.fromkeys(
         (
-            *("endLease", "deactivateAgent", "cancelTask", "requeueTask"),
-            *("pauseSchedule", "resumeSchedule"),
+            *("endLease", "endConsensus", "deactivateAgent", "cancelTask", "requeueTask"),
+            *("pauseSchedule", "resumeSchedule", "pauseTenant", "unpauseTenant"),
         ),
         lambda _: {"reason": "reason"},
     ),
@@ -193,7 +193,7 @@ QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
         lambda side: {"tenant_id": side.tenant.id},
     ),
     **dict.fromkeys(
-        ("endLease", "deactivateAgent"),
+        ("endLease", "endConsensus", "deactivateAgent"),
         lambda side: {TENANT: side.tenant.id},
     ),
 }

@@ -80,6 +80,8 @@ OPERATION_VALUES: Mapping[str, dict[str, list[Any] | None]] = {
     },
     "suspendTenant": _OTHER_TENANT,
     "resumeTenant": _OTHER_TENANT,
+    "pauseTenant": _OTHER_TENANT,
+    "unpauseTenant": _OTHER_TENANT,
     "setTenantLimits": _OTHER_TENANT,
     "getMailDomain": _OTHER_TENANT,
     "setMailDomain": {**_OTHER_TENANT, "mailDomain": ["mail.example", None]},

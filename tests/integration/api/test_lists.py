@@ -76,6 +76,19 @@ class Filled:
             path = f"{COORDINATION}/consensus/{self.proposal}/vote"
             await self._call(path, agentName=name, vote="approve")
         await self._give_up_tasks(AGENTS[0])
+        await self._schedule_turns(AGENTS[0])
+        for name in AGENTS[:ITEMS_MIN]:
+            message = {"key": f"agent:{name}:main", "message": "hello"}
+            await self._call("/v1/tools/sessions_send", agent_name=AGENTS[0], **message)
+            await self._call("/v1/tools/task_list", agent_name=name, action="create", subject="s")
+
+    async def _schedule_turns(self, agent: str) -> None:
+        turn = {"kind": "agentTurn", "message": "m"}
+        every = {"action": "create", "schedule": {"every_seconds": 3_600}, "payload": turn}
+        for _ in range(ITEMS_MIN):
+            body = {**every, "agent_name": agent}
+            created = await self.service.call("POST", "/v1/tools/schedule", body)
+            assert created.status == 200, created.body
 
     async def _give_up_tasks(self, agent: str) -> None:
         await apply_preset(self.service, "once", {"max_attempts": 1})

@@ -189,6 +189,22 @@ async def test_calls_of_a_suspended_tenant_are_rejected(tmp_path: Path) -> None:
     assert called.json["result"]["structuredContent"]["code"] == "tenant_suspended"
 
 
+async def test_paused_tenant_is_read_and_not_changed(tmp_path: Path) -> None:
+    async with run_in_process(tmp_path / "data") as service:
+        await service.call("POST", "/v1/agent/register", {"agentName": "ann"})
+        await service.call("POST", "/v1/tenants/default/pause", {"reason": "because"})
+
+        listed = await post(service, message("tools/list"))
+        read = await post(service, call_tool("list_leases"))
+        beat = await post(service, call_tool("heartbeat", agentName="ann"))
+        leased = {"agentName": "ann", "contactEmail": "kim@example.com"}
+        written = await post(service, call_tool("acquire_lease", **leased))
+
+    assert listed.status == 200
+    assert [one.json["result"].get("isError", False) for one in (read, beat)] == [False, False]
+    assert written.json["result"]["structuredContent"]["code"] == "tenant_paused"
+
+
 async def test_body_is_limited(service: InProcess) -> None:
     too_large = b'{"a": "' + b"a" * BODY_BYTES_MAX + b'"}'
     large = call_tool("register", agentName="ann", agentRole="a" * 100_000)

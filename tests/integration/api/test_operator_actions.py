@@ -34,6 +34,13 @@ async def create_resources(service: InProcess) -> dict[str, str]:
     agent = await ok(service, "POST", "/v1/agent/register", {"agentName": "ann"})
     lease = {"agentName": "ann", "contactEmail": "kim@example.com"}
     lease = await ok(service, "POST", "/v1/agent/coordination/lease", lease)
+    proposal = {
+        "proposerAgent": "ann",
+        "action": "pause outreach",
+        "contactEmail": "kim@example.com",
+        "reason": "Fatigue",
+    }
+    proposal = await ok(service, "POST", "/v1/agent/coordination/consensus", proposal)
     named = {"agent_name": "ann"}
     task = {**named, "task": "t", "nonblocking": True}
     task = await ok(service, "POST", "/v1/tools/spawn_agent", task)
@@ -48,6 +55,7 @@ async def create_resources(service: InProcess) -> dict[str, str]:
     return {
         "agent_id": agent["id"],
         "lease_id": lease["id"],
+        "consensus_id": proposal["id"],
         "task_id": task["task_id"],
         "schedule_id": schedule["schedule"]["id"],
         "tenant_id": "default",
@@ -74,6 +82,11 @@ async def events(service: InProcess) -> list[dict[str, Any]]:
     return found
 
 
+def why_of(event: dict[str, Any]) -> object:
+    """Return the text of the operator. A cancelled vote has it where agents give their reason."""
+    return event["data"].get("reason" if event["type"] == "ConsensusCancelled" else "detail")
+
+
 async def prepare(service: InProcess, operation: AnyOperation, ids: dict[str, str]) -> None:
     """Bring about the state that a second action undoes."""
     opposites = {"resumeSchedule": "pauseSchedule", "unpauseTenant": "pauseTenant"}
@@ -95,7 +108,7 @@ async def test_action_records_actor_and_reason_once(
     after = await events(service)
 
     assert (first.status, again.status) == (200, 200), (first.json, again.json)
-    assert recorded[0]["data"]["detail"] == WHY
+    assert why_of(recorded[0]) == WHY
     key = (await service.get("/v1/keys/self")).json["id"]
     assert recorded[0]["actor"] == key
     assert after[before:] == recorded, "it is recorded twice"
@@ -117,7 +130,7 @@ async def test_admin_key_acts_for_the_tenant_that_it_names(
         assert (unnamed.status, unnamed.json["code"]) == (422, "invalid_request")
     assert done.status == 200, done.json
     own = (await service.get("/v1/keys/self", key=admin(service))).json["id"]
-    acted = [one for one in await events(service) if one["data"].get("detail") == WHY]
+    acted = [one for one in await events(service) if why_of(one) == WHY]
     assert [one["actor"] for one in acted] == [own]
 
 

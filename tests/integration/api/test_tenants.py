@@ -82,6 +82,37 @@ async def test_operators_cannot_suspend_themselves(tmp_path: Path) -> None:
     assert (rejected.status, rejected.json["code"]) == (404, "tenant_not_found")
 
 
+async def test_paused_tenant_is_shown_with_the_time_and_unpaused_by_its_key(tmp_path: Path) -> None:
+    async with run_in_process(tmp_path / "data") as service:
+        why = {"reason": "Too much mail"}
+        paused = await as_operator(service, "POST", "/v1/tenants/default/pause", why)
+        rejected = await service.call("POST", "/v1/agent/register", {"agentName": "ann"})
+        own = await service.get("/v1/tenants/default")
+        listed = await as_operator(service, "GET", "/v1/tenants")
+        unpaused = await service.call("POST", "/v1/tenants/default/unpause", why)
+        accepted = await service.call("POST", "/v1/agent/register", {"agentName": "ann"})
+
+    since = paused.json["pausedAt"]
+    assert paused.json["status"] == "active"
+    assert own.json == paused.json == listed.json[0]
+    assert (rejected.status, rejected.json["code"]) == (409, "tenant_paused")
+    assert rejected.json["pausedAt"] == since
+    assert rejected.json["detail"] == (
+        f"The tenant is paused: it was paused at {since} and accepts no command until it is "
+        "unpaused."
+    )
+    assert "pausedAt" not in unpaused.json
+    assert accepted.status == 200
+
+
+async def test_operators_cannot_pause_themselves(tmp_path: Path) -> None:
+    async with run_in_process(tmp_path / "data") as service:
+        path = "/v1/tenants/_operators/pause"
+        rejected = await as_operator(service, "POST", path, {"reason": "because"})
+
+    assert (rejected.status, rejected.json["code"]) == (404, "tenant_not_found")
+
+
 async def test_rates_of_one_tenant_replace_those_of_the_service(tmp_path: Path) -> None:
     path = "/v1/tenants/default/limits"
     async with run_in_process(tmp_path / "data") as service:

@@ -9,12 +9,13 @@ import pytest
 
 from quorate.application.mail import outbound
 from quorate.application.mail.transport import Sent
-from quorate.domain.identity.tenants import ResumeTenant, SuspendTenant
+from quorate.domain.identity.tenants import PauseTenant, ResumeTenant, SuspendTenant, UnpauseTenant
 from quorate.domain.mail.delivery_attempts import DropDeadLetter, RetryDeadLetter
 from quorate.domain.mail.messages import EraseMessage
 from quorate.domain.mail.notifications import RULES
 from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.state import Command
 from quorate.projections.mail import outgoing
 from quorate.projections.mail.outgoing import OutgoingMail
 from quorate.projections.snapshots import UNSIZED
@@ -266,13 +267,23 @@ async def test_held_messages_are_queued_by_a_relay(stage: RelayStage) -> None:
     await stage.reaches("relayed", late)
 
 
-async def test_mail_of_a_suspended_tenant_waits(any_stage: RelayStage) -> None:
+@pytest.mark.parametrize(
+    ("stop", "resume"),
+    [
+        (SuspendTenant(tenant_id=TENANT), ResumeTenant(tenant_id=TENANT)),
+        (PauseTenant(tenant_id=TENANT), UnpauseTenant(tenant_id=TENANT)),
+    ],
+    ids=["suspended", "paused"],
+)
+async def test_mail_of_a_stopped_tenant_waits(
+    any_stage: RelayStage, stop: Command, resume: Command
+) -> None:
     sent = await any_stage.send(KIM)
-    await any_stage.execute_quietly(SuspendTenant(tenant_id=TENANT))
+    await any_stage.execute_quietly(stop)
     assert await OutgoingMail(any_stage.log).due(any_stage.clock.now, (), 10) == []
     any_stage.start()
 
-    await any_stage.execute_quietly(ResumeTenant(tenant_id=TENANT))
+    await any_stage.execute_quietly(resume)
 
     await any_stage.reaches("relayed", sent)
 

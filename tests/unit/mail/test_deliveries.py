@@ -12,6 +12,7 @@ from quorate.domain.mail.deliveries import (
     DeliveryNotFound,
     MessageBlocked,
     MessageDeferred,
+    MessageQueued,
     NotADeadLetter,
 )
 from quorate.domain.mail.delivery_attempts import (
@@ -236,6 +237,11 @@ def test_dead_letter_is_retried_from_the_beginning() -> None:
     assert (found.status, found.attempts, found.queued_at) == ("queued", 0, after(hours=48))
     assert found.next_attempt_at == after(hours=48)
     assert run(scenario, of_delivery(RetryDeadLetter)) == []
+
+
+def test_retry_records_why() -> None:
+    retried = dead_letter().execute(of_delivery(RetryDeadLetter, detail="why"), NOON)
+    assert [one.detail for one in retried.events if isinstance(one, MessageQueued)] == ["why"]
 
 
 def test_dead_letter_is_dropped_once() -> None:

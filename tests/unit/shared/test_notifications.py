@@ -10,8 +10,10 @@ from quorate.domain.identity.api_keys import KeyExpirySet, KeyIssued, KeyRevoked
 from quorate.domain.identity.tenants import (
     TenantCreated,
     TenantLimitsSet,
+    TenantPaused,
     TenantResumed,
     TenantSuspended,
+    TenantUnpaused,
 )
 from quorate.domain.mail.domains import MailDomainAssigned, MailDomainReleased
 from quorate.domain.registry import (
@@ -55,6 +57,8 @@ SILENT_TYPES = {
     "TenantLimitsSet",
     "TenantResumed",
     "TenantSuspended",
+    "TenantPaused",
+    "TenantUnpaused",
     "MailDomainAssigned",
     "MailDomainReleased",
     "KeyIssued",
@@ -79,6 +83,8 @@ SILENT_EVENTS: tuple[Event, ...] = (
     TenantLimitsSet(tenant_id="acme", agents=5),
     TenantSuspended(tenant_id="acme"),
     TenantResumed(tenant_id="acme"),
+    TenantPaused(tenant_id="acme"),
+    TenantUnpaused(tenant_id="acme"),
     MailDomainAssigned(tenant_id="acme", domain="acme.example"),
     MailDomainReleased(tenant_id="acme", domain="acme.example"),
     key_issued,

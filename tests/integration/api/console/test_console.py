@@ -80,19 +80,52 @@ async def fill(service: InProcess, contact: str) -> dict[str, str]:
         "reason": HOSTILE,
     }
     proposed = await service.call("POST", "/v1/agent/coordination/consensus", vote)
+    session, task = await fill_sessions(service, agent)
+    mail = {"agent_id": agent, "to": ["kim@example.com"], "subject": HOSTILE[:-1]}
+    sent = await service.call("POST", "/email/send", {**mail, "body_text": HOSTILE})
     return {
+        "/mail/threads/{id}": f"/mail/threads/{sent.json['thread_id']}",
+        "/why/{id}": "/why/1",
         "/agents/{id}": f"/agents/{agent}",
+        "/tasks/{id}": f"/tasks/{task}",
+        "{state}": "working",
+        "/session$": f"/session?key={quote(session)}",
         "/votes/{id}": f"/votes/{proposed.json['id']}",
         "{email}": contact,
         "{sequence}": "1",
     }
 
 
+async def fill_sessions(service: InProcess, agent: str) -> tuple[str, str]:
+    """Create a session, a task with a question, a task list and a schedule; return two ids."""
+    named = {"agent_id": agent}
+
+    async def use(path: str, **body: object) -> Any:  # noqa: ANN401 - JSON.
+        response = await service.call("POST", path, {**named, **body})
+        assert response.status == 200, response.body
+        return response.json
+
+    session = (await use("/v1/tools/sessions_create", label=HOSTILE))["key"]
+    await use("/v1/tools/sessions_send", key=session, message=HOSTILE, context=HOSTILE)
+    await use("/v1/tools/sessions_send", key=session, message={HOSTILE: [HOSTILE]})
+    spawned = await use("/v1/tools/spawn_agent", task=HOSTILE, context=HOSTILE, nonblocking=True)
+    claimed = (await use("/v1/tasks/claim", presets=["-"]))["task"]
+    held, path = {"fence": claimed["fence"]}, f"/v1/tasks/{claimed['task_id']}"
+    await use(f"{path}/artifacts", name=HOSTILE, text="a", **held)
+    await use(f"{path}/progress", message=HOSTILE, percent=5, **held)
+    await use(f"{path}/input", text=HOSTILE, **held)
+    await use("/v1/tools/task_list", action="create", subject=HOSTILE, description=HOSTILE)
+    turn = {"kind": "agentTurn", "message": HOSTILE}
+    every = {"every_seconds": 3_600}
+    await use("/v1/tools/schedule", action="create", name=HOSTILE, schedule=every, payload=turn)
+    return session, spawned["task_id"]
+
+
 def path_of(view: View, values: dict[str, str]) -> str:
-    path = view.path
+    path = f"{view.path}$"
     for name, value in values.items():
         path = path.replace(name, value)
-    return path
+    return path.removesuffix("$")
 
 
 def require_policy(response: AsgiResponse) -> None:
@@ -214,7 +247,14 @@ async def test_action_revokes_a_key(service: InProcess) -> None:
     cookie = await log_in(service, service.key)
 
     shown = await page(service, f"/actions/revokeKey?id={issued['id']}", cookie)
-    done = await post(service, "/actions/revokeKey", cookie, id=issued["id"], back=FOREIGN)
+    done = await post(
+        service,
+        "/actions/revokeKey",
+        cookie,
+        id=issued["id"],
+        reason="leaked",
+        back=FOREIGN,
+    )
 
     assert b"cannot be undone" in shown.body
     assert (done.status, done.header("location")) == (SEE_OTHER, "/console/")
@@ -224,7 +264,7 @@ async def test_action_revokes_a_key(service: InProcess) -> None:
 async def test_action_asks_for_its_reason(service: InProcess) -> None:
     cookie = await log_in(service, service.key)
 
-    response = await post(service, "/actions/cancelConsensus", cookie, id="any", reason=" ")
+    response = await post(service, "/actions/endConsensus", cookie, id="any", reason=" ")
 
     assert response.status == 422
     assert b"Say why" in response.body

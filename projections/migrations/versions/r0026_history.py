@@ -5,8 +5,8 @@ change. ``upgrade.py`` creates them after the last revision, from the current re
 service fills them in the background.
 """
 
-revision = "0024"
-down_revision = "0023"
+revision = "0026"
+down_revision = "0025"
 FILLED = ()
 
 
