@@ -17,6 +17,8 @@ from quorate.api.documents import ENDPOINTS
 from quorate.api.http_admission import HttpAdmission
 from quorate.api.routes import OperationRoute, public_path, route_for
 from quorate.application.operations import Call, Reply, describe_topics, topic_of
+from quorate.contracts.as_of import HEADER as AS_OF_HEADER
+from quorate.contracts.as_of import has_past
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
 from quorate.contracts.json_schemas import Json, ref, simplify
 from quorate.contracts.operations import AnyOperation, known_codes
@@ -65,6 +67,10 @@ _HEADERS: dict[str, Json] = {
     "Quorate-Sequence": {
         "description": "The response reflects the tenant's log up to this sequence.",
         "schema": {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
+    },
+    "Quorate-As-Of": {
+        "description": "The sequence as of which a request with `asOf` was answered.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": SEQUENCE_MAX},
     },
     "Idempotent-Replayed": {
         "description": "The response to an earlier request with the same idempotency key.",
@@ -192,6 +198,8 @@ def _success_headers(operation: AnyOperation) -> Json:
         names.append("Idempotent-Replayed")
     if operation.query is not None and issubclass(operation.query, PageQuery):
         names.append("Link")
+    if has_past(operation):
+        names.append(AS_OF_HEADER)
     return _header_refs(names)
 
 
@@ -224,6 +232,8 @@ def _problem_response(operation: AnyOperation, status: int, codes: Sequence[str]
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if operation.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
+    if has_past(operation) and status in _DECIDED:
+        names.append(AS_OF_HEADER)
     schemas = [ref(schema_name(code, error_object=operation.error_object)) for code in codes]
     return {
         "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),

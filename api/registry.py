@@ -5,6 +5,7 @@ from typing import Any
 
 from quorate.api import event_log, health, mail_inbox, notifications, session_sends, task_waits
 from quorate.application import explanations
+from quorate.application.as_of import handler_as_of
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.application.mail import (
@@ -49,4 +50,4 @@ NATS_OPERATIONS: tuple[AnyOperation, ...] = tuple(one for one in OPERATIONS if o
 
 def handler_for(operation: AnyOperation, service: Any) -> Handler:  # noqa: ANN401 - or documents.
     """Return the handler of an operation, bound to the service that it uses."""
-    return partial(HANDLERS[operation.name], service)
+    return partial(handler_as_of(operation, HANDLERS), service)

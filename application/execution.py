@@ -32,8 +32,10 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Accepted, CommandEnvelope, Idempotency, Rejected
 from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.moments import current_moment
 from quorate.eventlog.serialization import public
 from quorate.eventlog.unit_of_work import NewId
+from quorate.projections.history.moments import Moments
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.tenant_queries import TenantQueries
@@ -77,6 +79,7 @@ class Service:
     quotas: Quotas
     subscriptions: Subscriptions
     clock: Callable[[], Timestamp]
+    moments: Moments
     new_id: NewId
     readiness: ReadinessProbe
     metrics: MetricsPage
@@ -112,6 +115,7 @@ class Service:
         tenant: str | None = None,
         grant_in: Callable[[bytes], Any] | None = None,
     ) -> Accepted:
+        assert current_moment() is None, "a request of the past changes nothing"
         principal: Principal = call.principal
         envelope = CommandEnvelope(
             tenant=tenant or principal.tenant,

@@ -25,6 +25,8 @@ from sqlalchemy.schema import ExecutableDDLElement
 from quorate.eventlog.ids import new_log_id
 from quorate.eventlog.tables import identity
 from quorate.eventlog.tables import metadata as log_metadata
+from quorate.projections.history.tables import PROGRESS_ID, progress
+from quorate.projections.history.tables import metadata as history_metadata
 from quorate.projections.migrations.revisions import NEWEST, version
 from quorate.projections.tables import metadata
 
@@ -239,8 +241,10 @@ def _tables() -> str:
         statements.append(str(statement.compile(dialect=engine.dialect)))
 
     engine = create_mock_engine("postgresql+asyncpg://", collect)
-    for each in (log_metadata, metadata, version.metadata):
+    for each in (log_metadata, metadata, history_metadata, version.metadata):
         each.create_all(engine, checkfirst=False)
+    row = f"({PROGRESS_ID}, 0, 0)"
+    statements.append(f"INSERT INTO {progress.name} VALUES {row}")  # noqa: S608 - constants.
     statements.append(f"INSERT INTO {version.name} VALUES ('{NEWEST}')")  # noqa: S608 - constants.
     return ";".join(statements)
 

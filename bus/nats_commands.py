@@ -21,6 +21,7 @@ from quorate.application.admission import (
     request_id,
     unavailable,
 )
+from quorate.application.as_of import handler_as_of
 from quorate.application.execution import Service
 from quorate.application.operations import (
     HANDLERS,
@@ -101,7 +102,7 @@ class NatsCommandHandler:
         self._operations = {
             endpoint.name: _Operation(
                 endpoint=endpoint,
-                handler=partial(handlers[endpoint.name], service),
+                handler=partial(handler_as_of(endpoint, handlers), service),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),
             )

@@ -120,6 +120,26 @@ limit_option = click.option(
     help="Maximum number of items to list.",
 )
 
+
+# -- The past --------------------------------------------------------------------
+
+AS_OF = "quorate.as_of"
+
+
+def _choose_moment(ctx: click.Context, _param: click.Parameter, moment: str | None) -> None:
+    """Keep the moment for ``ApiClient``, which names it in every request that it sends."""
+    if moment is not None:
+        ctx.meta[AS_OF] = moment
+
+
+as_of_option = click.option(
+    "--as-of",
+    metavar="MOMENT",
+    expose_value=False,
+    callback=_choose_moment,
+    help="Show the state of this moment: a sequence, or a time such as 2026-03-01T12:00:00Z.",
+)
+
 # -- Service to call -------------------------------------------------------------
 
 _SERVICE = (

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import NothingToExplainError as NothingToExplainError
     from quorate.client.rejections import NotProposerError as NotProposerError
     from quorate.client.rejections import OriginForbiddenError as OriginForbiddenError
+    from quorate.client.rejections import PastNotKeptError as PastNotKeptError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
     from quorate.client.rejections import RateLimitedError as RateLimitedError
     from quorate.client.rejections import RejectedError as RejectedError
@@ -177,6 +178,7 @@ _NAMES_BY_MODULE = {
         *("KeyEndedError", "LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError"),
         "LogMismatchError",
         "NothingToExplainError",
+        "PastNotKeptError",
         *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
         *("RateLimitedError", "RejectedError", "TenantSuspendedError", "TenantPausedError"),
         *("RoleForbiddenError", "TenantForbiddenError", "OriginForbiddenError"),

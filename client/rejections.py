@@ -170,6 +170,12 @@ class NothingToExplainError(RejectedError, NotFoundError):
     code = problems.NothingToExplain.code
 
 
+class PastNotKeptError(RejectedError, NotFoundError):
+    """The moment is before the first one that can be read: its events are archived."""
+
+    code = problems.PastNotKept.code
+
+
 class LogMismatchError(RejectedError, ConflictError):
     """The cursor is of another log, for example of the log before a restore from a backup.
 

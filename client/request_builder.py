@@ -57,6 +57,16 @@ class Request(Generic[T]):
             self, parameters={**self.parameters, **after}, message={**self.message, **after}
         )
 
+    def as_of(self, moment: int | str) -> Self:
+        """Return the same request for the state of a moment: a sequence, or a time (RFC 3339).
+
+        The service rejects it for operations without a past, such as those that change state.
+        """
+        named: Mapping[str, int | str] = {"asOf": moment}
+        return changed(
+            self, parameters={**self.parameters, **named}, message={**self.message, **named}
+        )
+
     def with_fields(self, fields: Mapping[str, Any]) -> Self:
         """Return the same request with these fields in its body."""
         return changed(

@@ -130,6 +130,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "lease_conflict": {"conflict": True, "leaseHolder": HOLDER, "willNotify": True},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
+    "gap": {"firstSequence": 4_001},
     "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},
     "not_eligible": {"agentId": _AGENT},
     "role_forbidden": {"role": "auditor"},

@@ -25,6 +25,7 @@ R = TypeVar("R")
 ID_LENGTH_MAX = 64
 BODY_BYTES_MAX = 64 * 1024  # Unless the operation declares another limit.
 JSON_MEDIA = "application/json"
+AS_OF = "as_of"  # Added by contracts/as_of.py; ``asOf`` for all operations.
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -131,7 +132,7 @@ def path_parameters(operation: AnyOperation) -> Sequence[str]:
 
 def json_name(operation: AnyOperation, name: str) -> str:
     """Return the name of a field or of a parameter in the path, as it is in JSON and in URLs."""
-    return name if operation.has_snake_case else to_camel(name)
+    return name if operation.has_snake_case and name != AS_OF else to_camel(name)
 
 
 def is_id(text: str) -> bool:

@@ -113,6 +113,15 @@ class LogMismatch(RequestError):
     head: int
 
 
+@dataclass(eq=False)
+class PastNotKept(RequestError):
+    """The moment is before the first one that can be read: its events are archived."""
+
+    code, title, status = "gap", "The past is not kept until this moment", 410
+    detail = "The first moment that can be read is sequence {first_sequence}."
+    first_sequence: int
+
+
 class BodyTooLarge(RequestError):
     code, title, status = "body_too_large", "Request body too large", 413
 

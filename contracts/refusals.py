@@ -20,6 +20,7 @@ _BY_CODE: Mapping[str, tuple[str, str]] = {
     "body_too_large": ("Send less", _NOW),
     "consensus_closed": ("Read the decision, or propose the action again", _NOW),
     "daily_quota_exceeded": ("Repeat the request", "when the quota is reset"),
+    "gap": ("Ask for the first sequence that can be read, or a later one", _NOW),
     "idempotency_key_reused": ("Use another idempotency key for another request", _NOW),
     "internal_error": ("Report the request id to the operator", _NOW),
     "lease_conflict": (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from quorate.contracts import event_log, explanations, health, notification_pages
+from quorate.contracts.as_of import with_as_of
 from quorate.contracts.coordination import consensus, leases, send_gate
 from quorate.contracts.identity import agent_settings, agents, api_keys, quotas, tenants
 from quorate.contracts.mail import domains as mail_domains
@@ -20,7 +21,7 @@ from quorate.contracts.sessions import (
     tool_list,
 )
 
-OPERATIONS: tuple[AnyOperation, ...] = (
+_DECLARED: tuple[AnyOperation, ...] = (
     *agents.OPERATIONS,
     *leases.OPERATIONS,
     *send_gate.OPERATIONS,
@@ -46,4 +47,5 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *mail_domains.OPERATIONS,
     *health.OPERATIONS,
 )
+OPERATIONS: tuple[AnyOperation, ...] = tuple(map(with_as_of, _DECLARED))
 OPERATIONS_BY_NAME: Mapping[str, AnyOperation] = {one.name: one for one in OPERATIONS}

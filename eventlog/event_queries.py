@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, and_, bindparam, func, insert, select
+from sqlalchemy import BindParameter, Column, Select, and_, bindparam, func, insert, select
 
 from quorate.eventlog.database import Database
+from quorate.eventlog.moments import SEQUENCE, TENANT
 from quorate.eventlog.tables import archives, events, identity
 from quorate.eventlog.transactions import Query
 
@@ -23,8 +24,12 @@ class EventQueries:
         limit: BindParameter[int] = bindparam("limit")
         self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
         self.append = Query(insert(events), database.dialect)
-        self.head = Query(last, database.dialect)
-        self.tenant_heads = Query(_tenant_heads(database), database.dialect)
+        self.head = Query(last, database.dialect, past=_last_as_of(events.c.position, events.c.at))
+        self.tenant_heads = Query(
+            _tenant_heads(database),
+            database.dialect,
+            past=_last_as_of(events.c.tenant, events.c.sequence, events.c.hash),
+        )
         self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
         self.page = Query(self.page_statement, database.dialect)
         of_tenant = select(events.c.sequence).where(events.c.tenant == bindparam("tenant"))
@@ -35,6 +40,13 @@ class EventQueries:
         archived = events.c.position <= bindparam("until")
         heads = select(events.c.tenant, events.c.sequence, events.c.hash).where(archived)
         self.archived_heads = Query(heads.order_by(events.c.position), database.dialect)
+
+
+def _last_as_of(*columns: Column[Any]) -> Select[Any]:
+    """Select the last event of a moment; its parameters are those of every past query."""
+    return select(*columns).where(
+        events.c.tenant == bindparam(TENANT), events.c.sequence == bindparam(SEQUENCE)
+    )
 
 
 def _tenant_heads(database: Database) -> Select[Any]:

@@ -6,8 +6,8 @@ a position that was already read.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -22,6 +22,7 @@ from quorate.eventlog.event_filter import Filter, add_conditions
 from quorate.eventlog.event_queries import EventQueries
 from quorate.eventlog.event_times import EventTimes
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
+from quorate.eventlog.moments import Moment, current_moment
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
@@ -148,8 +149,17 @@ class EventStore:
     # -- Reading -------------------------------------------------------------
 
     def read(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """Begin a transaction that reads one consistent snapshot of the committed state."""
-        return self.database.read()
+        """Begin a transaction that reads one consistent snapshot of the committed state.
+
+        If this task reads as of a moment, the snapshot is that of then.
+        """
+        moment = current_moment()
+        return self.database.read() if moment is None else self._read_as_of(moment)
+
+    @asynccontextmanager
+    async def _read_as_of(self, moment: Moment) -> AsyncIterator[DatabaseTransaction]:
+        async with self.database.read() as transaction:
+            yield moment.transaction(transaction)
 
     async def committed_head(self) -> int:
         """Return the last committed position."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import ClauseElement, LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Delete, Insert, Select, Update
 
@@ -35,7 +35,15 @@ class Query:
     packed = True  # It has few rows, which may be fetched as one JSON value.
     columns_inserted: Sequence[Any] = ()  # For an insert: the columns of its table.
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete, dialect: Dialect) -> None:
+    def __init__(
+        self,
+        statement: Select[Any] | Insert | Update | Delete,
+        dialect: Dialect,
+        past: Select[Any] | None = None,
+    ) -> None:
+        """``past`` is the statement as of a moment, where it cannot be made from the other one."""
+        self.statement = statement
+        self.past_statement = past
         columns = None
         if isinstance(statement, Insert):
             self.columns_inserted = tuple(statement.table.columns)
@@ -54,6 +62,11 @@ class Query:
             )
             self.row: Any = _row_maker(self.columns)
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The values that are written in the statement."""
+        return self._defaults
+
     def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return the values in the order of the statement's parameters."""
         return [
@@ -68,6 +81,20 @@ class UnpackedQuery(Query):
     """
 
     packed = False
+
+
+class Definition(UnpackedQuery):
+    """A statement without parameters and rows, for example one that creates a table."""
+
+    def __init__(self, definition: ClauseElement, dialect: Dialect) -> None:
+        self.sql = str(definition.compile(dialect=dialect))
+        self.parameters = ()
+        self._defaults = {}
+        self.row = _unchanged
+
+
+def _unchanged(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
+    return row
 
 
 def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at run time.

@@ -17,6 +17,7 @@ from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
+from quorate.projections.history.refill import refill
 from quorate.projections.rebuild import (
     EVENTS_BETWEEN_WRITES,
     EVENTS_PER_PAGE,
@@ -44,6 +45,7 @@ async def rebuild_online(
         lock_log()
         result = rebuild.finish()
         index_again(connection)
+        refill(connection)
         return result
 
     return await database.define(work)

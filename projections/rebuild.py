@@ -2,7 +2,8 @@
 
 * ``rebuild`` drops every projection and builds it again in one transaction. A reader sees the old
   tables or the new ones, and an interrupted rebuild changes nothing.
-* The search index of messages is emptied, and their messages are marked to be indexed again.
+* The search index of messages is emptied, and their messages are marked to be indexed again. The
+  history is emptied; the service fills it again.
 * ``check`` reads one snapshot of a live log, builds its projections in a scratch database, and
   compares every row. It writes nothing to the database that it checks.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import ClauseElement, Select, bindparam, func, insert, select
+from sqlalchemy import Select, bindparam, func, insert, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
@@ -21,8 +22,9 @@ from quorate.eventlog.archive.files import ArchivedEvents
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
-from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
+from quorate.eventlog.transactions import DatabaseTransaction, Definition, Query, UnpackedQuery
 from quorate.projections.comparison import Differences, compare
+from quorate.projections.history.refill import REFILL
 from quorate.projections.replay import REPLAY_COLUMNS, Replay, ReplayRow, RowsOf, replay_row
 from quorate.projections.search_index import INDEX_AGAIN
 from quorate.projections.tables import metadata
@@ -68,6 +70,7 @@ async def rebuild(
         source = _Source(transaction, queries, past)
         result = await _build(source, transaction, queries, progress)
         await _define(transaction, queries.index_again)
+        await _define(transaction, queries.refill)
         return result
 
 
@@ -146,7 +149,7 @@ async def _write(transaction: DatabaseTransaction, queries: "_Queries", rows: Ro
     return sum(map(len, rows.values()))
 
 
-async def _define(transaction: DatabaseTransaction, definitions: Iterable["_Definition"]) -> None:
+async def _define(transaction: DatabaseTransaction, definitions: Iterable[Definition]) -> None:
     for definition in definitions:
         await transaction.fetch(definition, {})
 
@@ -161,14 +164,15 @@ class _Queries:
         self.page = _TupleQuery(page, dialect)
         self.head = Query(select(func.max(events.c.position).label("head")), dialect)
         tables = metadata.sorted_tables
-        self.drops = [_Definition(DropTable(table, if_exists=True), dialect) for table in tables]
-        self.tables = [_Definition(CreateTable(table), dialect) for table in tables]
+        self.drops = [Definition(DropTable(table, if_exists=True), dialect) for table in tables]
+        self.tables = [Definition(CreateTable(table), dialect) for table in tables]
         self.indexes = [
-            _Definition(CreateIndex(index), dialect)
+            Definition(CreateIndex(index), dialect)
             for table in tables
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         ]
-        self.index_again = [_Definition(statement, dialect) for statement in INDEX_AGAIN]
+        self.refill = [Definition(statement, dialect) for statement in REFILL]
+        self.index_again = [Definition(statement, dialect) for statement in INDEX_AGAIN]
         self.inserts = {table: Query(insert(table), dialect) for table in tables}
 
 
@@ -181,14 +185,4 @@ class _TupleQuery(UnpackedQuery):
 
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
         super().__init__(statement, dialect)
-        self.row = _unchanged
-
-
-class _Definition(UnpackedQuery):
-    """A statement without parameters and rows, for example one that creates a table."""
-
-    def __init__(self, definition: ClauseElement, dialect: Dialect) -> None:
-        self.sql = str(definition.compile(dialect=dialect))
-        self.parameters = ()
-        self._defaults = {}
         self.row = _unchanged

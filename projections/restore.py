@@ -18,6 +18,7 @@ from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events, message_bodies
+from quorate.projections.history.refill import refill
 from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
 from quorate.projections.online_rebuild import OnlineRebuild
 from quorate.projections.rebuild import Progress
@@ -55,6 +56,7 @@ async def restore(database: Database, file: BinaryIO, progress: Progress) -> Res
         rebuild.prepare()
         rows = rebuild.finish().rows
         index_again(connection)
+        refill(connection)
         return RestoreResult(seal=seal, rows=rows)
 
     return await database.define(work)

@@ -36,12 +36,14 @@ from quorate.eventlog.database_url import create_database, sqlite_path
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
+from quorate.eventlog.moments import clock_of_readers
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.expired_keys import ExpiredKeys
+from quorate.projections.history.moments import Moments
 from quorate.projections.mail.domains import MailDomainQueries
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
@@ -136,13 +138,13 @@ async def _create_clock(log: EventStore) -> MonotonicClock:
 def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
-    reader, new_id = Reader(log, clock), Uuid7()
-    hours = options.notification_retention_hours
-    key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, clock)
+    read_clock, new_id = clock_of_readers(clock), Uuid7()
+    reader, hours = Reader(log, read_clock), options.notification_retention_hours
+    key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, read_clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
     tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
-    subscriptions, registry = Subscriptions(), CollectorRegistry()
+    subscriptions, registry, signal = Subscriptions(), CollectorRegistry(), CommitSignal()
     request_metrics = RequestMetrics(registry)
     nats_service = _create_nats_service(
         *(log, options, reader, _authenticate_nats(failed_login_limiter, tenant_access)),
@@ -150,7 +152,6 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    signal = CommitSignal()
     listeners = [
         *(tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake),
         signal.wake,
@@ -181,9 +182,9 @@ def _build(
         log=log,
         command_bus=command_bus,
         reader=reader,
-        notifications=NotificationQueries(log, clock, retention_hours=hours),
-        mail=create_mail_service(log, options, tenant_domains, clock),
-        sessions=create_sessions_service(log, options, clock),
+        notifications=NotificationQueries(log, read_clock, retention_hours=hours),
+        mail=create_mail_service(log, options, tenant_domains, read_clock),
+        sessions=create_sessions_service(log, options, read_clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,
@@ -193,6 +194,7 @@ def _build(
         quotas=options.quotas,
         subscriptions=subscriptions,
         clock=clock,
+        moments=Moments(log, clock),
         new_id=new_id,
         readiness=Readiness(log, command_bus, nats_service, commits, clock),
         metrics=metrics,

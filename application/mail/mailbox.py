@@ -46,6 +46,8 @@ from quorate.domain.mail.mailbox import (
     StarMessage,
 )
 from quorate.domain.mail.messages import EraseMessage, Message
+from quorate.domain.shared.records import changed
+from quorate.eventlog.moments import current_moment
 
 _DELETED = constant(Deleted)
 _render_starred = renderer(Starred, Marks)
@@ -124,6 +126,9 @@ async def _account(service: Service, tenant: str, agent_id: str) -> Reply:
     result = await service.mail.reader.account(tenant, agent_id)
     account = result.found or MailAccount(id=agent_id, created_at=agent.agent.registered_at)
     settings = service.mail.settings_of(tenant)
+    if current_moment() is not None:  # In memory is the domain of now.
+        domain = await service.tenant_domains.stored_domain_of(tenant)
+        settings = changed(settings, domain=domain)
     body = render_account(account, agent.agent.name, settings, result.now)
     return Reply(body=dump(body), sequence=result.sequence)
 

@@ -62,6 +62,11 @@ class TenantDomains:
         """Return the mail domain of a tenant."""
         return self._domains.get(tenant) or default_domain(tenant, self.mail_domain)
 
+    async def stored_domain_of(self, tenant: str) -> str:
+        """Return the mail domain of a tenant as the database has it, or had it."""
+        assigned = await self.stored.assigned_to(tenant)
+        return assigned or default_domain(tenant, self.mail_domain)
+
     async def tenant_of(self, domain: str) -> str | None:
         """Return the tenant with this mail domain, which is in lower case."""
         if (assigned := self._tenants.get(domain)) is not None:

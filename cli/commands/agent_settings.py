@@ -7,7 +7,7 @@ import click
 from quorate.cli.commands.agents import agent_id_of
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.options import json_option, quiet_option, service_options
+from quorate.cli.options import as_of_option, json_option, quiet_option, service_options
 from quorate.cli.output.console import print_details, print_hint, print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES
 
@@ -36,6 +36,7 @@ Examples:
 @click.argument("agent_id", required=False)
 @service_options
 @json_option
+@as_of_option
 def config(sources: TargetSources, agent_id: str | None, as_json: bool) -> None:
     """Show the config of the agent AGENT_ID (an id or a name). [default: the acting agent]"""
     from quorate.client import requests

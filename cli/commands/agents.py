@@ -15,6 +15,7 @@ from quorate.cli.connection.resolve import (
 from quorate.cli.options import (
     LIST_LIMIT_MAX,
     agent_options,
+    as_of_option,
     json_option,
     limit_option,
     quiet_option,
@@ -231,6 +232,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def list_agents(
     sources: TargetSources,
     status: "AgentStatus | None",
@@ -286,6 +288,7 @@ Examples:
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def show(sources: TargetSources, agent: str | None, as_json: bool, quiet: bool) -> None:
     """Show the agent AGENT (a name or an id). [default: the acting agent]"""
     from quorate.client import requests

@@ -11,6 +11,7 @@ from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve
 from quorate.cli.options import (
     LIST_LIMIT_MAX,
     agent_options,
+    as_of_option,
     json_option,
     limit_option,
     quiet_option,
@@ -138,6 +139,7 @@ def create(  # noqa: PLR0917 - click passes options as arguments.
 @click.argument("consensus_id")
 @service_options
 @json_option
+@as_of_option
 def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
     """Show the proposal CONSENSUS_ID with its status and votes, and who has not voted yet."""
     from quorate.client import requests
@@ -247,6 +249,7 @@ def cancel(  # noqa: PLR0917 - click passes options as arguments.
 @service_options
 @limit_option
 @json_option
+@as_of_option
 def votes(sources: TargetSources, consensus_id: str, limit: int, as_json: bool) -> None:
     """List the votes on the proposal CONSENSUS_ID."""
     with open_api(sources) as api:
@@ -273,6 +276,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def list_consensus(
     sources: TargetSources, status: Status | None, limit: int, as_json: bool, quiet: bool
 ) -> None:

@@ -8,7 +8,13 @@ import click
 from quorate.cli.commands.agents import agent_id_of, names_by_id, print_lines
 from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.options import LIST_LIMIT_MAX, json_option, quiet_option, service_options
+from quorate.cli.options import (
+    LIST_LIMIT_MAX,
+    as_of_option,
+    json_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import (
     format_table_time,
     format_time,
@@ -60,6 +66,7 @@ Examples:
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def list_events(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     type_: str | None,
@@ -95,6 +102,7 @@ Examples:
 @click.argument("sequence", type=IntegerRange(1, SEQUENCE_MAX))
 @service_options
 @json_option
+@as_of_option
 def get(sources: TargetSources, sequence: int, as_json: bool) -> None:
     """Show the event SEQUENCE with all its data."""
     with open_api(sources) as api:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.connection.api import open_api
-from quorate.cli.options import json_option, service_options
+from quorate.cli.options import as_of_option, json_option, service_options
 from quorate.cli.output.console import format_time, print_json, print_line, printable
 from quorate.cli.output.errors import EXIT_CODES
 
@@ -29,6 +29,7 @@ Examples:
 @click.argument("id_", metavar="ID")
 @service_options
 @json_option
+@as_of_option
 def explain(sources: "TargetSources", id_: str, as_json: bool) -> None:
     """Explain a decision or a refusal.
 

@@ -13,6 +13,7 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
 from quorate.cli.options import (
     LIST_LIMIT_MAX,
+    as_of_option,
     json_option,
     limit_option,
     quiet_option,
@@ -196,6 +197,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def list_keys(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     tenant: str | None,
@@ -242,6 +244,7 @@ Example:
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def get(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     key: str,

@@ -13,6 +13,7 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, agent_ref, resolve_agent, resolve_target
 from quorate.cli.options import (
     agent_options,
+    as_of_option,
     contact_argument,
     json_option,
     limit_option,
@@ -205,6 +206,7 @@ def release_lease(  # noqa: PLR0917 - click passes options as arguments.
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def get_lease(sources: TargetSources, lease_id: str, as_json: bool, quiet: bool) -> None:
     """Show LEASE (an id, or a contact with an active lease)."""
     from quorate.client import requests
@@ -240,6 +242,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def leases(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     agent: str | None,

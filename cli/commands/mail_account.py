@@ -6,7 +6,13 @@ import click
 
 from quorate.cli.connection.resolve import TargetSources
 from quorate.cli.mailbox.messages import open_mailbox
-from quorate.cli.options import agent_options, json_option, quiet_option, service_options
+from quorate.cli.options import (
+    agent_options,
+    as_of_option,
+    json_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import format_time, print_details, print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.mail.accounts import Mode
@@ -30,6 +36,7 @@ Examples:
 @service_options
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only the address.")
+@as_of_option
 def account(
     sources: TargetSources,
     agent_id: str | None,
@@ -87,6 +94,7 @@ Examples:
 @agent_options
 @service_options
 @json_option
+@as_of_option
 def show_policy(
     sources: TargetSources, agent_id: str | None, agent_name: str | None, as_json: bool
 ) -> None:

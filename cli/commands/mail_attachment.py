@@ -8,7 +8,7 @@ import click
 
 from quorate.cli.connection.resolve import TargetSources
 from quorate.cli.mailbox.messages import open_mailbox
-from quorate.cli.options import agent_options, service_options
+from quorate.cli.options import agent_options, as_of_option, service_options
 from quorate.cli.output.console import print_line
 from quorate.cli.output.errors import EXIT_CODES, Failure
 from quorate.cli.parameter_types import IntegerRange
@@ -45,6 +45,7 @@ Examples:
 )
 @agent_options
 @service_options
+@as_of_option
 def attachment(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     message: str,

@@ -16,7 +16,13 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, agent_ref, resolve_target
 from quorate.cli.mailbox.messages import MESSAGE_ID_PREFIX
 from quorate.cli.mailbox.requests import NO_AGENT, mail_request
-from quorate.cli.options import json_option, limit_option, quiet_option, service_options
+from quorate.cli.options import (
+    as_of_option,
+    json_option,
+    limit_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import (
     format_table_time,
     format_time,
@@ -103,6 +109,7 @@ Examples:
 @click.option("--held", is_flag=True, help="Mail that waits for an SMTP relay, instead.")
 @limit_option
 @operator_options
+@as_of_option
 def list_dead_letters(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     held: bool,

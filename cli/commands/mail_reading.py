@@ -15,7 +15,13 @@ from quorate.cli.mailbox.display import (
     print_thread,
 )
 from quorate.cli.mailbox.messages import Mailbox, open_mailbox
-from quorate.cli.options import agent_options, json_option, quiet_option, service_options
+from quorate.cli.options import (
+    agent_options,
+    as_of_option,
+    json_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.cli.parameter_types import Duration, IntegerRange
@@ -83,6 +89,7 @@ Nothing is marked as read. To handle each message once, pass the `cursor` of the
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def inbox(
     sources: TargetSources,
     agent_id: str | None,
@@ -151,6 +158,7 @@ Examples:
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def sent(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     cursor: str | None,
@@ -191,6 +199,7 @@ Examples:
 @agent_options
 @service_options
 @json_option
+@as_of_option
 def read(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     message: str,
@@ -243,6 +252,7 @@ Examples:
 @service_options
 @json_option
 @quiet_option
+@as_of_option
 def thread(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     thread: str,

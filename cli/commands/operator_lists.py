@@ -12,7 +12,13 @@ from quorate.cli.commands.agents import print_lines
 from quorate.cli.commands.schedules import times_of
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_target
-from quorate.cli.options import json_option, limit_option, quiet_option, service_options
+from quorate.cli.options import (
+    as_of_option,
+    json_option,
+    limit_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import format_table_time, print_json, print_table
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.sessions.list_items import Status
@@ -80,6 +86,7 @@ def _print(  # noqa: PLR0917 - the parts of a list.
     help="Which tasks; open and ended mean several states.",
 )
 @_list_options
+@as_of_option
 def list_tasks(
     sources: TargetSources,
     state: Any,  # noqa: ANN401 - a TaskSelection.
@@ -123,6 +130,7 @@ def _task_row(task: "TaskInfo") -> Sequence[str]:
 )
 @click.option("--filter", "part", help="Part of the key or the label, in any case.")
 @_list_options
+@as_of_option
 def list_sessions(
     sources: TargetSources, part: str | None, limit: int, as_json: bool, quiet: bool
 ) -> None:
@@ -156,6 +164,7 @@ def _session_row(session: "ListedSession") -> Sequence[str]:
 @click.option("--list", "list_id", help="Only tasks of this list.")
 @click.option("--status", type=click.Choice(get_args(Status)), help="Only tasks with this status.")
 @_list_options
+@as_of_option
 def list_items(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     list_id: str | None,
@@ -186,6 +195,7 @@ def _item_row(item: "ListTask") -> Sequence[str]:
 
 @click.command("list-any", epilog=_examples("quorate schedules list-any"))
 @_list_options
+@as_of_option
 def list_schedules(sources: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
     """List the schedules of all agents, in the order of their creation."""
     from quorate.client import schedule_requests

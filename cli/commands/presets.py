@@ -9,7 +9,13 @@ import click
 
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.options import json_option, limit_option, quiet_option, service_options
+from quorate.cli.options import (
+    as_of_option,
+    json_option,
+    limit_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import (
     format_table_time,
     print_hint,
@@ -115,6 +121,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def list_presets(sources: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
     """List the presets of the tenant."""
     from quorate.client import preset_requests
@@ -174,6 +181,7 @@ Examples:
 )
 @click.argument("name")
 @service_options
+@as_of_option
 def get(sources: TargetSources, name: str) -> None:
     """Show the preset NAME as JSON."""
     from quorate.client import preset_requests

@@ -10,7 +10,13 @@ from quorate.cli.commands.agents import print_lines
 from quorate.cli.commands.keys import reason_option
 from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_target
-from quorate.cli.options import json_option, limit_option, quiet_option, service_options
+from quorate.cli.options import (
+    as_of_option,
+    json_option,
+    limit_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import (
     format_table_time,
     format_time,
@@ -77,6 +83,7 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
+@as_of_option
 def list_tenants(sources: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
     """List the tenants with their status and their own limits. Needs the admin key."""
     from quorate.client import requests
@@ -105,6 +112,7 @@ Example:
 @click.argument("tenant_id")
 @service_options
 @json_option
+@as_of_option
 def get(sources: TargetSources, tenant_id: str, as_json: bool) -> None:
     """Show the tenant TENANT_ID. Needs the admin key."""
     from quorate.client import requests

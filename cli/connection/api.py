@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import click
+
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
+from quorate.cli.options import AS_OF
 from quorate.cli.output.errors import ADVICE, report_errors
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class ApiClient:
         """Validate the request, then send it; raises UsageError before anything is sent."""
         from quorate.cli.connection.validation import require_valid
 
+        request = _of_moment(request)
         require_valid(request)
         return self.client.execute(
             request, timeout_seconds=timeout_seconds, idempotency_key=idempotency_key
@@ -52,13 +56,19 @@ class ApiClient:
         found: list[T] = []
         after: str | None = None
         while len(found) < limit:
-            request = page(after, min(PAGE_LENGTH_MAX, limit - len(found)))
+            request = _of_moment(page(after, min(PAGE_LENGTH_MAX, limit - len(found))))
             require_valid(request)
             response = self.client.send(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
             found += response.result
             if (after := response.next_after) is None:
                 break
         return found
+
+
+def _of_moment(request: "Request[T]") -> "Request[T]":
+    """Return the request for the moment that ``--as-of`` names."""
+    moment = click.get_current_context().meta.get(AS_OF)
+    return request if moment is None else request.as_of(moment)
 
 
 @contextmanager

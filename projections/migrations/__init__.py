@@ -12,6 +12,9 @@ To add a read model, or a column of one:
    transaction. ``FILLED = ()`` fills nothing.
 4. Append its number to ``REVISIONS`` in ``revisions.py``.
 
+The history of the read models (``projections/history``) is not part of any revision. Its tables are
+made from the current ones, and each upgrade creates them again, empty.
+
 ``tests/conformance/projections/test_migrations.py`` compares, on both databases, the tables after
 all revisions with the current tables, and the filled rows with a replay of the log.
 

@@ -20,6 +20,7 @@ from quorate.eventlog.tables import (
     search_tenants,
     unindexed_messages,
 )
+from quorate.projections.history import tables as history
 from quorate.projections.migrations.revisions import version
 from quorate.projections.registry import REPOSITORIES
 from quorate.projections.tables import metadata
@@ -37,6 +38,8 @@ _PRIVILEGES = {
     search_tenants.name: "SELECT, INSERT",
     search_documents.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
+    # The service empties the history if events that it lacks were archived.
+    **dict.fromkeys(history.metadata.tables, "SELECT, INSERT, UPDATE, DELETE"),
     # Rows of what was removed are deleted.
     **{
         one.table.name: "SELECT, INSERT, UPDATE, DELETE"

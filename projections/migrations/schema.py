@@ -18,6 +18,7 @@ from quorate.eventlog import tables as log_schema
 from quorate.eventlog.database import SchemaOutdated
 from quorate.eventlog.ids import new_log_id
 from quorate.projections import tables
+from quorate.projections.history.refill import create as create_history
 from quorate.projections.migrations.revisions import (
     NEWEST,
     find_revision,
@@ -151,6 +152,7 @@ def create(connection: Connection) -> None:
     """Create all tables in a database, or a database schema, without tables of Quorate."""
     log_schema.metadata.create_all(connection)
     tables.metadata.create_all(connection)
+    create_history(connection)
     connection.execute(insert(log_schema.identity).values(id=new_log_id()))
     store_revision(connection, NEWEST)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table
 from quorate.eventlog.archive.files import ArchiveCorrupted, ArchiveNeeded
 from quorate.eventlog.database import SchemaOutdated
 from quorate.eventlog.event_store import LogCorrupted
+from quorate.projections.history.refill import create_again
 from quorate.projections.migrations.revisions import NEWEST, store_revision
 from quorate.projections.online_rebuild import OnlineRebuild
 from quorate.projections.rebuild import Progress, RebuildResult
@@ -38,7 +39,9 @@ def upgrade(
         lock_log()
         store_revision(connection, found)
         command.upgrade(config, NEWEST)
-        return rebuild.finish()
+        filled = rebuild.finish()
+        create_again(connection)  # Its tables are those of the read models, as they are now.
+        return filled
     except (LogCorrupted, ReplayFailed) as damage:
         raise SchemaOutdated(
             f"the tables are of an older version of Quorate, and the log, from which they are "

@@ -21,7 +21,7 @@ PASSWORD = postgres.PASSWORD
 ROLE, ROLE_PASSWORD = "quorate_service", "a long secret"
 MEMORY = Path("/dev/shm")
 ROOM_BYTES_MIN = 2 * 1024**3  # Containers often have 64 MiB there.
-FREE_SCHEMAS_MAX = 4  # Their SQL is one argument of psql, which has 128 KiB at most.
+FREE_SCHEMAS_MAX = 3  # Their SQL is one argument of psql, which has 128 KiB at most.
 # Waits for the end of its input, which is the end of the test process. Then it stops the server, if
 # that still runs, and removes its folder. SIGQUIT also removes the shared memory of the server.
 _CLEANER = """

@@ -20,6 +20,8 @@ from quorate.eventlog import tables as log_tables
 from quorate.eventlog.database import Database
 from quorate.eventlog.ids import new_log_id
 from quorate.projections import state_store, tables
+from quorate.projections.history import refill
+from quorate.projections.history import tables as history_tables
 from quorate.projections.migrations import schema
 from quorate.projections.migrations.revisions import NEWEST, store_revision
 
@@ -47,7 +49,7 @@ def _sqlite_statements() -> list[str]:
         statements.append(str(statement.compile(dialect=engine.dialect)))
 
     engine = create_mock_engine("sqlite+aiosqlite://", collect)
-    for metadata in (log_tables.metadata, tables.metadata):
+    for metadata in (log_tables.metadata, tables.metadata, history_tables.metadata):
         metadata.create_all(engine, checkfirst=False)
     return statements
 
@@ -67,6 +69,7 @@ def _create_at_once(create: Callable[[Connection], None]) -> Callable[[Connectio
         statements.extend(() if statements else _sqlite_statements())
         driver: Any = connection.connection.dbapi_connection
         driver.run_async(lambda aiosqlite: aiosqlite._execute(execute_all, aiosqlite._conn))
+        refill.begin(connection)
         connection.execute(insert(log_tables.identity).values(id=new_log_id()))
         store_revision(connection, NEWEST)
 

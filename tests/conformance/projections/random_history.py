@@ -22,6 +22,7 @@ from quorate.domain.coordination import (
 from quorate.domain.identity import agent_departures, agent_settings, agents, api_keys, tenants
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
+from quorate.domain.identity.tenants import OPERATORS
 from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
@@ -70,7 +71,9 @@ class RandomHistory:
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = DueAggregates(self.log)
-        self._agent_ids: dict[str, dict[str, str]] = {tenant: {} for tenant in TENANTS}
+        self._agent_ids: dict[str, dict[str, str]] = {
+            tenant: {} for tenant in (*TENANTS, OPERATORS)
+        }
         self._agent_of_key: dict[str, str] = {}
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
@@ -119,6 +122,10 @@ class RandomHistory:
         for tenant in TENANTS:  # So that a service can be asked about the history.
             await self._submit(tenant, tenants.ResumeTenant(tenant_id=tenant))
             await self._submit(tenant, tenants.UnpauseTenant(tenant_id=tenant))
+
+    async def create_operators(self) -> None:
+        """Begin the log of the operators."""
+        await self._submit(OPERATORS, tenants.CreateTenant(tenant_id=OPERATORS))
 
     async def record_due(self) -> None:
         """Record passed deadlines; sorted, because databases order equal deadlines differently."""

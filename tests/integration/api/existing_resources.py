@@ -49,6 +49,7 @@ KNOWN_VALUES: dict[str, list[Any]] = {
     "session_message_id": ["session-message"],
     "inherit_agent_from": SESSIONS,
     "tool_choice": ["auto", {"type": "none"}],
+    "asOf": [20, 60],
 }
 # Fields that would give conflicts only.
 UNUSED_FIELDS = {"holder", "incarnation", "onlyIfIdle", "in_reply_to", "lease_fence"}

@@ -62,6 +62,7 @@ def closed(schema: Json) -> Json:
 
 def bounds(schema: Json) -> Iterator[tuple[object, bool]]:
     """Yield values at and beyond each limit of a field's schema, and whether each is valid."""
+    types = [one.get("type") for one in schema.get("anyOf", [schema])]
     for one in schema.get("anyOf", [schema]):
         for word, beyond in (("minimum", -math.inf), ("maximum", math.inf)):
             if word in one:
@@ -82,7 +83,9 @@ def bounds(schema: Json) -> Iterator[tuple[object, bool]]:
         if "pattern" in one:
             yield from (("a b", False), ("a\n", False), ("a", True), (".", False), ("", False))
         if one.get("type") == "string":
-            yield from ((1, False), (True, False), ([], False))
+            yield from ((True, False), ([], False))
+            if "integer" not in types:
+                yield 1, False
         if one.get("type") == "number":
             yield from (("1", False), (True, False), ([], False))
         if one.get("type") == "boolean":

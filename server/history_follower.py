@@ -1,0 +1,87 @@
+"""Keep the history of the read models up to date, in the background of the process that leads.
+
+* The writer stores a part between two batches of commands. A part has at most EVENTS_PER_PART
+  events, so commands wait for it for a few milliseconds at most.
+* While commands arrive, the follower rests after each part RESTS times as long as the part took,
+  so it takes a small share of the processor, and the history may lag behind. It catches up
+  afterwards. Requests of a moment that it has not reached wait, or are answered with 503.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
+from quorate.projections.history.folding import HistoryFolder, HistoryIncomplete, Part
+from quorate.projections.history.refill import Refill
+
+EVENTS_PER_PART = 100
+GATHER_SECONDS = 0.1
+CHECK_SECONDS = 10.0  # A rebuild by another process is noticed after this time.
+RESTS = 4.0
+_logger = structlog.get_logger(__name__)
+
+
+class HistoryFollower:
+    def __init__(self, command_bus: CommandBus, folder: HistoryFolder, refill: Refill) -> None:
+        self._command_bus = command_bus
+        self._folder = folder
+        self._refill = refill
+        self._woken = asyncio.Event()
+        self._commits = 0  # Since the last part.
+
+    def wake(self, _rows: Sequence[RecordedEvent]) -> None:
+        """Be told of committed events."""
+        self._commits += 1
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Follow the log until cancelled. It raises for a damaged log or history."""
+        while True:
+            self._woken.clear()
+            try:
+                while await self.follow_some():
+                    pass
+            except (Unavailable, DatabaseUnavailable) as error:
+                _logger.warning("history_follower.paused", reason=str(error))
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(GATHER_SECONDS)
+
+    async def follow_some(self) -> bool:
+        """Fold and store a part of the log; return whether there may be more."""
+        began, self._commits = time.perf_counter(), 0
+        try:
+            part = await self._folder.read_part(EVENTS_PER_PART)
+        except HistoryIncomplete:
+            _logger.warning("history_follower.began_again")
+            await self._command_bus.run_chore(self._refill.run)
+            return True
+        if part is None:
+            return False
+        worked = time.perf_counter() - began
+        worked += await self._store(part)
+        if self._commits:
+            await asyncio.sleep(RESTS * worked)
+        return True
+
+    async def _store(self, part: Part) -> float:
+        """Store a part, unless another process has; return the seconds without waiting."""
+        worked = 0.0
+
+        async def store(transaction: DatabaseTransaction) -> None:
+            nonlocal worked
+            began = time.perf_counter()
+            await self._folder.store(transaction, part)
+            worked = time.perf_counter() - began
+
+        await self._command_bus.run_chore(store)
+        return worked
