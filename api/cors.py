@@ -21,7 +21,8 @@ REQUEST_HEADERS = (
     *("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id"),  # Sent by MCP clients.
 )
 RESPONSE_HEADERS = (
-    *("Allow", "Idempotent-Replayed", "Link", "Quorate-As-Of", "Quorate-Sequence"),
+    *("Allow", "Idempotent-Replayed", "Link", "Quorate-As-Of", "Quorate-As-Of-Time"),
+    "Quorate-Sequence",
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
     *("WWW-Authenticate", "X-Request-Id"),
 )

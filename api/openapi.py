@@ -72,6 +72,10 @@ _HEADERS: dict[str, Json] = {
         "description": "The sequence as of which a request with `asOf` was answered.",
         "schema": {"type": "integer", "minimum": 1, "maximum": SEQUENCE_MAX},
     },
+    "Quorate-As-Of-Time": {
+        "description": "The time with which a request with `asOf` compared deadlines.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
     "Idempotent-Replayed": {
         "description": "The response to an earlier request with the same idempotency key.",
         "schema": {"const": "true"},

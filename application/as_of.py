@@ -12,13 +12,13 @@ from typing import Any
 
 from quorate.application.execution import Service, problem_of
 from quorate.application.operations import Call, HandlerOfService, Reply, Streamed
-from quorate.contracts.as_of import HEADER, has_past
+from quorate.contracts.as_of import HEADER, TIME_HEADER, has_past
 from quorate.contracts.operations import AS_OF, AnyOperation
 from quorate.contracts.problems import PastNotKept, Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.records import changed
-from quorate.domain.shared.timestamps import of
+from quorate.domain.shared.timestamps import iso, of
 from quorate.eventlog.moments import Moment, reading_as_of
 from quorate.projections.history.moments import MomentInFuture, MomentNotKept
 
@@ -39,7 +39,7 @@ def handler_as_of(
         if getattr(call.query, AS_OF, None) is None:
             return await handler(service, call)
         moment = await _find(service, call)
-        named = {HEADER: str(moment.sequence)}
+        named = {HEADER: str(moment.sequence), TIME_HEADER: iso(moment.at)}
         present = {
             name: value for name, value in _NOT_IN_THE_PAST.items() if hasattr(call.query, name)
         }
@@ -53,8 +53,8 @@ def handler_as_of(
         except Problem as problem:
             raise _named(problem, named) from problem
         assert isinstance(reply, Reply), f"{operation.name} has no past"
-        header = (HEADER.lower().encode(), named[HEADER].encode())
-        return changed(reply, headers=(*reply.headers, header))
+        added = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+        return changed(reply, headers=(*reply.headers, *added))
 
     return answer
 

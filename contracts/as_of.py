@@ -18,7 +18,7 @@ from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import changed
 from quorate.domain.shared.timestamps import iso, of
 
-HEADER = "Quorate-As-Of"
+HEADER, TIME_HEADER = "Quorate-As-Of", "Quorate-As-Of-Time"
 _DIGITS_MAX = 16
 _EXPECTED = "a sequence, or a time of RFC 3339 such as 2026-03-01T12:00:00Z, is required"
 _time: TypeAdapter[datetime] = TypeAdapter(_AwareDatetime)

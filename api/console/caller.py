@@ -3,6 +3,7 @@
 * Each call checks the role of the key, its rate limit, and the fields, then the tenant.
 * Each call is logged, counted and traced once, as transport ``console``.
 * An admin key that picked a tenant reads as an auditor of it, and acts as itself.
+* For a page of the past, every read is as of its moment, if the operation has a past.
 """
 
 from collections.abc import Mapping
@@ -18,13 +19,14 @@ from quorate.application.console_sessions import Session
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import caller_of, reserve_for
-from quorate.contracts.operations import AnyOperation, is_id, json_name
+from quorate.contracts.as_of import HEADER, TIME_HEADER, WITHOUT_PAST, has_past
+from quorate.contracts.operations import AS_OF, AnyOperation, is_id, json_name
 from quorate.contracts.problems import Problem
 from quorate.contracts.registry import OPERATIONS
 from quorate.contracts.validation import validate
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
-from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.shared.timestamps import Timestamp, instant
 from quorate.runtime.asgi import Receive
 
 BY_NAME: Mapping[str, AnyOperation] = {one.name: one for one in OPERATIONS}
@@ -36,24 +38,64 @@ class Answer:
     """What an operation answered. ``next_after`` is the cursor of the next page of a list."""
 
     body: Any
+    headers: Mapping[str, str]
     next_after: str | None = None
     sequence: int | None = None
 
 
+@record
+class ShownMoment:
+    """The moment of a page of the past; ``head`` is the last sequence of the tenant now."""
+
+    sequence: int
+    at: Timestamp
+    head: int
+
+
 class Caller:
-    """Calls operations as the key of a session."""
+    """Calls operations as the key of a session.
+
+    * ``as_of``: the moment that is read, as it was sent; "" is the present.
+    * ``head``: the last sequence of the tenant that an answer reflected.
+    * ``reasons``: why something that was read is of now although the page is of the past.
+    """
 
     def __init__(
-        self, service: Service, session: Session, *, request_id: str, receive: Receive
+        self,
+        service: Service,
+        session: Session,
+        *,
+        request_id: str,
+        receive: Receive,
+        as_of: str = "",
     ) -> None:
         self.session = session
+        self.as_of = as_of
+        self.head = 0
+        self.reasons: dict[str, str] = {}
+        self._moment: ShownMoment | None = None
         self._service = service
         self._request_id = request_id
         self._receive = receive
 
     @property
     def now(self) -> Timestamp:
-        return self._service.clock()
+        return self._service.clock() if self._moment is None else self._moment.at
+
+    async def find_moment(self) -> ShownMoment | None:
+        """Find the moment that is read, None for the present; raise Problem.
+
+        It is called before a page of the past reads anything else.
+        """
+        if self.as_of:
+            any_list: AnyOperation = BY_NAME["listAgents"]
+            present = await self.call(any_list, {}, query={"limit": 1})
+            answer = await self.read(any_list.name, limit=1)
+            sequence, at = answer.headers[HEADER.lower()], answer.headers[TIME_HEADER.lower()]
+            self._moment = ShownMoment(
+                sequence=int(sequence), at=instant(at), head=present.sequence or 0
+            )
+        return self._moment
 
     def may_call(self, name: str) -> bool:
         """Return whether an operation exists that keys of this role may call."""
@@ -63,12 +105,19 @@ class Caller:
     async def read(
         self, name: str, path: Mapping[str, str] | None = None, **query: object
     ) -> Answer:
-        """Call an operation that has a query. Its fields have their names in Python.
+        """Call an operation that has a query, as of the moment of the page.
 
-        Raises Problem.
+        The fields of the query have their names in Python. Raises Problem.
         """
+        operation = BY_NAME[name]
         sent = {one: value for one, value in query.items() if value not in {None, ""}}
-        return await self.call(BY_NAME[name], path or {}, query=sent)
+        if self.as_of and has_past(operation):
+            sent[AS_OF] = self.as_of
+        elif self.as_of:
+            self.reasons[name] = WITHOUT_PAST[name]
+        answer = await self.call(operation, path or {}, query=sent)
+        self.head = max(self.head, answer.sequence or 0)
+        return answer
 
     async def call(
         self,
@@ -98,7 +147,10 @@ class Caller:
             raise reply
         entry.record_success(reply.status)
         found = orjson.loads(reply.body) if reply.media is None else reply.body
-        return Answer(body=found, next_after=_next_after(reply), sequence=reply.sequence)
+        headers = {name.decode("ascii"): value.decode("ascii") for name, value in reply.headers}
+        return Answer(
+            body=found, next_after=_next_after(headers), sequence=reply.sequence, headers=headers
+        )
 
     async def _execute(
         self,
@@ -149,9 +201,6 @@ def _named(
     }
 
 
-def _next_after(reply: Reply) -> str | None:
-    for name, value in reply.headers:
-        if name == b"link":
-            target = value.decode("ascii").partition(">")[0].removeprefix("<")
-            return next(iter(parse_qs(urlsplit(target).query).get("after", ())), None)
-    return None
+def _next_after(headers: Mapping[str, str]) -> str | None:
+    target = headers.get("link", "").partition(">")[0].removeprefix("<")
+    return next(iter(parse_qs(urlsplit(target).query).get("after", ())), None)

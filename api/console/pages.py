@@ -11,12 +11,14 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from quorate.api.console.views.view import AS_OF
 from quorate.api.responses import Response
-from quorate.domain.shared.timestamps import instant
+from quorate.domain.shared.timestamps import instant, iso
 
 TEMPLATES = Path(__file__).parent / "templates"
 CONTENT_SECURITY_POLICY = (
@@ -32,6 +34,10 @@ SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
 )
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LINK = re.compile(
+    r'(?P<before><a\b(?![^>]*\bdata-present\b)[^>]*?\bhref=")(?P<target>/console[^"#]*)'
+)
+_FORM = re.compile(r'<form\b(?![^>]*\bdata-present\b)[^>]*\bmethod="get"[^>]*>')
 _KEPT = frozenset("\n\t")
 FACTS_SHOWN_MAX = 8  # Of an event in a list. Its page shows all.
 _REPEATED = frozenset({"contactKey", "holder", "requestedHolder", "secretHash"})
@@ -90,6 +96,7 @@ def environment() -> Environment:
     )
     made.filters["words"] = words
     made.filters["ms"] = milliseconds
+    made.filters["iso"] = iso
     made.filters["facts"] = facts
     made.globals["percent"] = percent
     return made
@@ -97,6 +104,24 @@ def environment() -> Environment:
 
 def render(template: str, variables: Mapping[str, Any]) -> str:
     return environment().get_template(template).render(variables)
+
+
+def keep_moment(page: str, as_of: str) -> str:
+    """Return the page with links and forms that lead to pages of the same moment.
+
+    Only templates contain tags: in values, ``<`` and quotes are escaped. So no link is forgotten.
+    An element with ``data-present`` leads to the present.
+    """
+    moment = urlencode({AS_OF: as_of})
+
+    def link(found: re.Match[str]) -> str:
+        target = found["target"]
+        if f"{AS_OF}=" in target:
+            return found[0]
+        return f"{found['before']}{target}{'&amp;' if '?' in target else '?'}{moment}"
+
+    hidden = f'<input type="hidden" name="{AS_OF}" value="{escape(as_of)}">'
+    return _FORM.sub(lambda found: found[0] + hidden, _LINK.sub(link, page))
 
 
 def html_response(

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from starlette.routing import Route
 
@@ -17,11 +18,17 @@ from quorate.api.console.actions import find_action
 from quorate.api.console.caller import BY_NAME, Caller
 from quorate.api.console.live import END, stream_page
 from quorate.api.console.live_elements import LiveElements
-from quorate.api.console.pages import SECURITY_HEADERS, html_response, redirect, render
+from quorate.api.console.pages import (
+    SECURITY_HEADERS,
+    html_response,
+    keep_moment,
+    redirect,
+    render,
+)
 from quorate.api.console.request import ConsoleRequest
 from quorate.api.console.sign_in import LINK, LOGIN, SignIn
 from quorate.api.console.views.registry import VIEWS
-from quorate.api.console.views.view import ROOT, Place, View
+from quorate.api.console.views.view import AS_OF, ROOT, Place, View
 from quorate.api.http_admission import sent_id
 from quorate.api.responses import Response, send_response
 from quorate.application.admission import RequestLogEntry, attempt, request_id
@@ -34,7 +41,6 @@ from quorate.runtime.asgi import Receive, Scope, Send
 PATH = ROOT + "{rest:path}"
 METHODS = ("GET", "HEAD", "POST")
 LIVE = f"{ROOT}/live"
-AS_OF = "asOf"  # Reserved: the moment that a page shows. Links keep it.
 
 
 class ConsoleRoute(Route):
@@ -99,8 +105,7 @@ class ConsoleEndpoint:
     async def _respond_to(
         self, request: ConsoleRequest, session: Session, sessions: ConsoleSessions
     ) -> "Response | AsyncGenerator[bytes]":
-        caller = self._caller(request, session)
-        path = request.path
+        caller, path = self._caller(request, session), request.path
         if path.startswith(f"{ROOT}/actions/"):
             return await self._act(request, caller)
         if request.method == "POST":
@@ -109,9 +114,10 @@ class ConsoleEndpoint:
             return await self._tenants_page(caller)
         is_stream = path.startswith(LIVE + "/")
         view, place = _find_view(path.removeprefix(LIVE if is_stream else ROOT), request)
-        if is_stream and not view.is_live:
+        if is_stream and not (view.is_live and not place.as_of):
             raise Problem("not_found", "This page has no stream.")
         if not is_stream:
+            caller = self._caller(request, session, place.as_of)
             return html_response(await self._page(view, place, caller, LiveElements()))
         return stream_page(
             self._service,
@@ -128,9 +134,13 @@ class ConsoleEndpoint:
         await self._page(view, place, self._caller(request, session), collected)
         return collected.found
 
-    def _caller(self, request: ConsoleRequest, session: Session) -> Caller:
+    def _caller(self, request: ConsoleRequest, session: Session, as_of: str = "") -> Caller:
         return Caller(
-            self._service, session, request_id=request.request_id, receive=request.receive
+            self._service,
+            session,
+            request_id=request.request_id,
+            receive=request.receive,
+            as_of=as_of,
         )
 
     # -- Pages ---------------------------------------------------------------
@@ -139,8 +149,11 @@ class ConsoleEndpoint:
         if not _is_for(view, caller):
             role = caller.session.principal.role
             raise Problem("role_forbidden", f"Keys of role {role} have no such page.", role=role)
+        moment = await caller.find_moment()
         loaded = await view.load(caller, place)
-        return render(view.template, {**self._shared(caller, view, place, collected), **loaded})
+        shared = self._shared(caller, view, place, collected)
+        page = render(view.template, {**shared, "past": moment, **loaded})
+        return page if moment is None else keep_moment(page, place.as_of)
 
     def _shared(
         self,
@@ -151,10 +164,10 @@ class ConsoleEndpoint:
     ) -> dict[str, Any]:
         """Return the variables that every page of a session has."""
         own = caller.session
-        has_stream = view is not None and view.is_live
+        has_stream = view is not None and view.is_live and not caller.as_of
 
         def action(operation: str) -> Any:  # noqa: ANN401 - an Action or None.
-            return find_action(caller, operation)
+            return None if caller.as_of else find_action(caller, operation)
 
         return {
             "view": view,
@@ -164,7 +177,10 @@ class ConsoleEndpoint:
             "navigation": [one for one in VIEWS if one.in_navigation and _is_for(one, caller)]
             if own.tenant
             else [],
-            "now": self._service.clock(),
+            "now": caller.now,
+            "past": None,
+            "head": caller.head,
+            "reasons_of_now": caller.reasons.values(),
             "action_for": action,
             "may_explain": caller.may_call("explain"),
             "live": (collected or LiveElements()).live,
@@ -213,6 +229,7 @@ class ConsoleEndpoint:
             "detail": problem.detail,
             "code": problem.code,
             "request_id": request.request_id,
+            "present": _present(request),
             "is_logged_in": call.principal is not None,
         }
         sent = tuple((n.lower().encode(), v.encode()) for n, v in problem.headers.items())
@@ -250,6 +267,14 @@ def _find_view(path: str, request: ConsoleRequest) -> tuple[View, Place]:
             query = {name: value for name, value in request.query.items() if name in known}
             return view, Place(path=path, ids=found.groupdict(), query=query)
     raise Problem("not_found", "The console has no such page.")
+
+
+def _present(request: ConsoleRequest) -> str:
+    """Return the URL of the same page in the present, "" if the request is not of the past."""
+    query = request.query
+    if request.method == "POST" or not query.pop(AS_OF, ""):
+        return ""
+    return quote(request.path) + (f"?{urlencode(query)}" if query else "")
 
 
 def _log_in_first(request: ConsoleRequest) -> "Response | AsyncGenerator[bytes]":

@@ -16,7 +16,9 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     id_ = place.ids["id"]
     agent = await caller.read("getAgent", {"agent_id": id_})
     leases = await caller.read("listLeases", agent_id=id_, limit=PAGE_LENGTH)
-    quotas = await caller.read("getQuotas", agent_id=id_)
+    quotas: Any = {"quotas": []}
+    if not caller.as_of:  # They are those of now.
+        quotas = (await caller.read("getQuotas", agent_id=id_)).body
     keys: Any = None
     if caller.may_call("listKeys"):
         listed = await caller.read("listKeys", limit=1_000)
@@ -28,7 +30,7 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         "notification_window": NOTIFICATION_WINDOW,
         "agent": agent.body,
         "leases": leases.body,
-        "quotas": [one for one in quotas.body["quotas"] if one["quota"].endswith("_per_agent")],
+        "quotas": [one for one in quotas["quotas"] if one["quota"].endswith("_per_agent")],
         "keys": keys,
         "history": history,
     }

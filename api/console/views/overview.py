@@ -32,9 +32,6 @@ class Counter:
 
 
 async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
-    quotas = (await caller.read("getQuotas")).body["quotas"]
-    used = {one["quota"]: one["used"] for one in quotas}
-    kept = [Counter(label=label, value=used[name]) for name, label in _COUNTED.items()]
     active = await caller.read("listAgents", status="active", limit=ACTIVE_COUNTED_MAX)
     inactive = await caller.read("listAgents", status="inactive", limit=PAGE_LENGTH)
     pending = await caller.read("listConsensus", status="pending", limit=PAGE_LENGTH)
@@ -44,19 +41,29 @@ async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
     counters = [
         *await _of_log(caller),
         *_lengths({"Active agents": active, "Inactive agents": inactive}),
-        *kept,
+        *await _kept(caller, pending),
         *_lengths(undelivered | tasks),
         *await _of_process(caller),
     ]
     return {
         "counters": counters,
-        "ready": (await caller.read("ready")).body,
+        "ready": None if caller.as_of else (await caller.read("ready")).body,
         "inactive": inactive.body[:ATTENTION_MAX],
         "pending": sorted(pending.body, key=_timeout)[:ATTENTION_MAX],
         "dead": [one for found in undelivered.values() for one in found.body][:ATTENTION_MAX],
         "dead_tasks": [] if dead_tasks is None else dead_tasks.body[:ATTENTION_MAX],
         "conflicts": await recent_events(caller, length=CONFLICTS_SHOWN, type="LeaseConflicted"),
     }
+
+
+async def _kept(caller: Caller, pending: Answer) -> Sequence[Counter]:
+    """Return counts that are kept for quotas; of the past there are lists only."""
+    if caller.as_of:
+        leases = await caller.read("listLeases", limit=PAGE_LENGTH)
+        return _lengths({"Live leases": leases, "Open votes": pending})
+    quotas = (await caller.read("getQuotas")).body["quotas"]
+    used = {one["quota"]: one["used"] for one in quotas}
+    return [Counter(label=label, value=used[name]) for name, label in _COUNTED.items()]
 
 
 async def _of_log(caller: Caller) -> Sequence[Counter]:
@@ -102,6 +109,8 @@ async def _tasks(caller: Caller) -> dict[str, Answer]:
 
 async def _of_process(caller: Caller) -> Sequence[Counter]:
     """Return how far notifications are behind the log: only the leader has the number."""
+    if caller.as_of:
+        return []
     page = (await caller.read("metrics")).body
     for line in page.splitlines():
         name, _, value = line.partition(b" ")
@@ -127,5 +136,5 @@ VIEW = View(
     title="Overview",
     template="overview.html",
     load=load,
-    needs=("getQuotas", "listAgents", "listConsensus"),
+    needs=("getQuotas", "listAgents", "listConsensus", "listLeases"),
 )

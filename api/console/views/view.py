@@ -8,6 +8,7 @@ from quorate.api.console.caller import Caller
 from quorate.domain.shared.records import record
 
 ROOT = "/console"
+AS_OF = "asOf"  # Reserved: the moment that a page shows. Links keep it.
 PAGE_LENGTH = 50
 SEQUENCE_DIGITS_MAX = 15
 
@@ -26,11 +27,25 @@ class Place:
     def get(self, name: str) -> str:
         return self.query.get(name, "")
 
+    @property
+    def as_of(self) -> str:
+        """The moment that is shown, as it was sent; "" is the present."""
+        return self.get(AS_OF)
+
+    @property
+    def is_filtered(self) -> bool:
+        return any(value for name, value in self.query.items() if name != AS_OF)
+
+    @property
+    def url(self) -> str:
+        """Return the URL of this view without filters."""
+        return f"{ROOT}{quote(self.path)}"
+
     def link(self, **changes: object) -> str:
         """Return the URL of this view with other filters; None and "" remove one."""
         kept = {**self.query, **{name: "" if v is None else str(v) for name, v in changes.items()}}
         query = urlencode({name: value for name, value in kept.items() if value})
-        return f"{ROOT}{quote(self.path)}" + (f"?{query}" if query else "")
+        return self.url + (f"?{query}" if query else "")
 
 
 # Its arguments are the caller and the place; it returns the variables of the template.

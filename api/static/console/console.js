@@ -5,7 +5,8 @@
   const SAMPLES_MAX = 120;
   const main = document.querySelector("main");
   const clockLead = Number(main.dataset.serverNow) - Date.now(); // Of the server over this browser.
-  const now = () => Date.now() + clockLead;
+  const stands = "stands" in main.dataset; // A page of the past: its time stands still.
+  const now = () => (stands ? Number(main.dataset.serverNow) : Date.now() + clockLead);
   let isPaused = false;
   let waiting = null; // The newest state of each element that arrived during a pause.
 
@@ -173,6 +174,21 @@
     }, data, place);
   }
 
+  // -- The moment -----------------------------------------------------------
+  const moment = document.querySelector("[data-moment]");
+  const slider = moment?.querySelector("[data-slider]");
+  if (slider) {
+    slider.hidden = false;
+    slider.addEventListener("input", () => { moment.elements.asOf.value = slider.value; });
+    slider.addEventListener("change", () => {
+      if (slider.value === slider.max) moment.elements.asOf.value = ""; // Its end is the present.
+      moment.requestSubmit();
+    });
+    moment.addEventListener("submit", () => {
+      moment.elements.asOf.disabled = !moment.elements.asOf.value.trim();
+    });
+  }
+
   // -- Colours and keys -----------------------------------------------------
   document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
     const root = document.documentElement;
@@ -187,6 +203,7 @@
   });
 
   showTimes(document);
+  if (stands) return; // Nothing changes.
   sample();
   setInterval(() => { if (!isPaused) showAges(document); }, 1000);
   setInterval(() => { if (!document.hidden && !isPaused) sample(); }, 5000);

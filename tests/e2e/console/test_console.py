@@ -258,7 +258,7 @@ def test_mail_arrives_on_the_open_page_and_is_searched(watched: Watched, api: Ap
             break
 
     page.get_by_label("Search").fill("zeppelin")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     page.locator("[id^=mail-]", has_text="Zeppelin prices").get_by_role("link").click()
 
     expect(page.get_by_role("heading", name="Zeppelin prices")).to_be_visible()
@@ -275,3 +275,33 @@ def test_page_heals_after_a_restart(watched: Watched, api: Api, service: Service
     api.register("after-restart")
     is_live(page)
     expect(page.get_by_text("after-restart")).to_be_visible()
+
+
+def test_slider_shows_the_past_and_live_returns(watched: Watched, api: Api) -> None:
+    ann = api.register("slider-ann")
+    lease = api.acquire(ann, "slider@example.com")["id"]
+    page = watched.open("/console/leases?contact=slider%40example.com")
+    is_live(page)
+    row = page.locator("[id^=lease-]", has_text="slider@example.com")
+    expect(row).to_have_count(1)
+    assert api.client.delete(f"{COORDINATION}/lease/{lease}").status_code == 200
+    page.reload()
+    expect(row).to_have_count(0)
+
+    slider = page.get_by_role("slider")
+    slider.press("ArrowLeft")
+
+    expect(page.locator("[data-connection=past]")).to_contain_text("As of event")
+    expect(row).to_have_count(1)
+    assert "asOf=" in page.url
+    assert "contact=slider" in page.url
+    left = row.locator("[data-age]").inner_text()
+    page.get_by_role("link", name="slider@example.com").click()
+    assert "asOf=" in page.url
+    page.go_back()
+    expect(row.locator("[data-age]")).to_have_text(left)  # Ages of the past stand still.
+    page.get_by_role("link", name="Live", exact=True).click()
+    is_live(page)
+    expect(row).to_have_count(0)
+    assert "asOf=" not in page.url
+    assert watched.errors == []
