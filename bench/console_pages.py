@@ -1,4 +1,4 @@
-"""Time of the console's overview among few and many live leases, on the server.
+"""Time of the console's pages among few and many live leases, now and as of the past.
 
 Each page is requested 30 times, one after the other, through a session of the tenant's key. The
 creation of the large log takes minutes, so this runs only when --only names it.
@@ -20,30 +20,53 @@ PAGES = ("/console/", "/console/leases")
 REQUESTS = 30
 WARM_UP_REQUESTS = 3
 BUDGET_MILLISECONDS = 300
+PAST_RATIO_MAX = 3
+WAITS_MAX = 200  # Of some seconds each.
 
 
 async def overview(folder: Path, _seconds: float) -> list[Row]:
     found = [await _measure(folder / str(size), size) for size in LEASES]
     rows = []
-    for page, small, large in zip(PAGES, *found, strict=True):
+    for page, (small, _), (large, past) in zip(PAGES, *found, strict=True):
         name = f"{page} among {LEASES[1]:,} live leases"
         note = f"aim: at most {BUDGET_MILLISECONDS} ms; {small:.1f} ms among {LEASES[0]:,}"
         rows += [
             Row(name=f"{name}, p50", unit="ms", value=large, note=note),
             Row(name=f"{name} / {LEASES[0]:,}", unit="ratio", value=large / small),
+            Row(
+                name=f"{page} of the past / present, among {LEASES[1]:,}",
+                unit="ratio",
+                value=past / large,
+                note=f"aim: at most {PAST_RATIO_MAX}",
+            ),
         ]
     return rows
 
 
-async def _measure(folder: Path, size: int) -> list[float]:
-    """Return the median of each page in milliseconds."""
+async def _measure(folder: Path, size: int) -> list[tuple[float, float]]:
+    """Return the medians of each page in milliseconds: of the present, and of the past."""
     (folder / "data").mkdir(parents=True, mode=0o700)
     await write_live_leases(folder / "data" / "quorate.db", size)
     async with quorate(folder, "--heartbeat-window-seconds", str(DAY_MINUTES * 60)) as service:
         await wait_until_idle(service)
         async with client(service) as http:
             await _log_in(http, service)
-            return [await _median(http, page) for page in PAGES]
+            moment = await _wait_for_history(http, service.key) * 2 // 3
+            return [
+                (await _median(http, page), await _median(http, f"{page}?asOf={moment}"))
+                for page in PAGES
+            ]
+
+
+async def _wait_for_history(http: httpx2.AsyncClient, key: str) -> int:
+    """Wait until the past can be read up to the last event; return its sequence."""
+    headers = {"Authorization": f"Bearer {key}"}
+    head = int((await http.get("/v1/events?limit=1", headers=headers)).json()["head"])
+    for _ in range(WAITS_MAX):
+        page = await http.get(f"/v1/agent/agents?limit=1&asOf={head}", headers=headers)
+        if page.status_code == httpx2.codes.OK:
+            return head
+    raise TimeoutError(page.text)
 
 
 async def _log_in(http: httpx2.AsyncClient, service: BenchService) -> None:

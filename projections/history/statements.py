@@ -7,6 +7,8 @@ are written out, and expressions that steer the planner mean the same in both.
 * A version is found by the nodes on the path to the position (``nodes.py``).
 * An agent has a version for each heartbeat. Where it is found by its id, or agents are listed, the
   version is found by its beginning instead, in one lookup.
+* A list of leases has the order of contacts. Few leases that were true then are found by node and
+  sorted. Of many, the versions are read in that order until the page is full.
 * The log and the table of notifications only grow: of them, a part is selected by sequence.
 * Contents are those of now. What was erased stays erased.
 """
@@ -52,6 +54,7 @@ from quorate.projections.recipients import TABLE as RECIPIENTS
 _OF_NOW = frozenset({archives, identity, message_bodies})
 _PARAMETERS = frozenset({TENANT, SEQUENCE, POSITION, PATH})
 QUERIES_KEPT_MAX = 1_024
+SORTED_MAX = 2_000  # Leases that were true at a moment, if a page of them is found by sorting.
 # An expression, so that no index matches the column. Written out: see ``past_of``.
 _NOTHING: ColumnElement[str] = literal_column("''")
 _GROWING = frozenset({events, RECIPIENTS})
@@ -61,10 +64,10 @@ class NotKept(Exception):
     """The past of a table is not kept."""
 
 
-_made: dict[tuple[Any, ...], Query] = {}
+_made: dict[tuple[Any, ...], "PastQuery"] = {}
 
 
-def past_of(query: Query, dialect: Dialect) -> Query:
+def past_of(query: Query, dialect: Dialect) -> "PastQuery":
     """Return the query as of a moment. It is compiled once, also if the query is made again.
 
     Values that are written in the statement of ``query`` are not in it: see ``defaults``.
@@ -75,7 +78,12 @@ def past_of(query: Query, dialect: Dialect) -> Query:
         statement = query.past_statement
         if statement is None:
             statement = _past(query.statement, dialect)
-        past = _PastQuery(statement, dialect, like=query)
+        past = PastQuery(statement, dialect, like=query)
+        if _is_list_of_contacts(query.statement):
+            past.count = Query(_count_leases(dialect), dialect)
+            past.in_order = PastQuery(
+                _past(query.statement, dialect, in_order=True), dialect, like=query
+            )
         if query.past_statement is None:
             assert {*past.parameters} - _PARAMETERS == {*query.parameters}, past.sql
         if len(_made) >= QUERIES_KEPT_MAX:
@@ -84,7 +92,16 @@ def past_of(query: Query, dialect: Dialect) -> Query:
     return past
 
 
-class _PastQuery(Query):
+class PastQuery(Query):
+    """A query as of a moment.
+
+    ``count`` counts the leases that were true then, up to SORTED_MAX: ``in_order`` is the same
+    query for more of them.
+    """
+
+    count: Query | None = None
+    in_order: Query | None = None
+
     def __init__(self, statement: Select[Any], dialect: Dialect, like: Query) -> None:
         super().__init__(statement, dialect)
         self.packed = like.packed
@@ -101,8 +118,13 @@ class PastTransaction:
         self._values = values
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        past = past_of(query, self._dialect)
-        return await self._transaction.fetch(past, self._all(query, values))
+        past: Query = past_of(query, self._dialect)
+        sent = self._all(query, values)
+        assert isinstance(past, PastQuery)
+        if past.count is not None and past.in_order is not None:
+            (row,) = await self._transaction.fetch(past.count, sent)
+            past = past.in_order if row.leases >= SORTED_MAX else past
+        return await self._transaction.fetch(past, sent)
 
     async def look_up(self, lookups: Sequence[Lookup]) -> None:
         past = [
@@ -136,15 +158,21 @@ def open_past(
 # -- Statements ----------------------------------------------------------------
 
 
-def _past(statement: Any, dialect: Dialect) -> Select[Any]:  # noqa: ANN401 - any selectable.
+def _past(statement: Any, dialect: Dialect, *, in_order: bool = False) -> Select[Any]:  # noqa: ANN401
     """Put a common table expression for each table in front of the statement."""
     tables = dict.fromkeys(one for one in visitors.iterate(statement) if isinstance(one, Table))
-    hidden = [_as_of(one, statement, dialect) for one in tables]
+    hidden = [_as_of(one, statement, dialect, in_order=in_order) for one in tables]
     past: Select[Any] = statement.add_cte(*(one for one in hidden if one is not None))
     return past
 
 
-def _as_of(known: Table, statement: Any, dialect: Dialect) -> CTE | None:  # noqa: ANN401
+def _as_of(
+    known: Table,
+    statement: Any,  # noqa: ANN401
+    dialect: Dialect,
+    *,
+    in_order: bool,
+) -> CTE | None:
     if known in _OF_NOW:
         return None
     if known in _GROWING:
@@ -153,6 +181,8 @@ def _as_of(known: Table, statement: Any, dialect: Dialect) -> CTE | None:  # noq
         raise NotKept(known.name)
     elif known is agents.TABLE and _is_found_by_id(statement):
         rows = _by_start(known, HISTORY[known])
+    elif in_order and known is leases.TABLE:
+        rows = _in_order(HISTORY[known], dialect)
     else:
         sorted_ = leases.TABLE.c.contact_key if _is_list_of_contacts(statement) else None
         rows = _by_node(known, HISTORY[known], dialect, sorted_)
@@ -200,6 +230,25 @@ def _by_node(
     return select(*columns).where(_was_true(history, dialect))
 
 
+def _in_order(history: Table, dialect: Dialect) -> Select[Any]:
+    """Select so that only an index by contact matches: no index begins with this expression."""
+    hidden = history.c.node + literal_column("0")
+    columns = [history.c[one.name] for one in leases.TABLE.columns]
+    return select(*columns).where(_was_true(history, dialect, hidden))
+
+
+def _count_leases(dialect: Dialect) -> Select[Any]:
+    """Count the live leases of a tenant that were true, up to SORTED_MAX."""
+    history = HISTORY[leases.TABLE]
+    found = select(history.c.id).where(
+        history.c.tenant == bindparam("tenant"),
+        history.c.ended_at.is_(None),
+        _was_true(history, dialect),
+    )
+    some = found.limit(literal_column(str(SORTED_MAX))).subquery("some")
+    return select(func.count().label("leases")).select_from(some)
+
+
 def _by_start(known: Table, history: Table) -> Select[Any]:
     """Begin with the open versions, one for each row, in the order of the key."""
     newest, earlier = history.alias("newest"), history.alias("earlier")
@@ -228,11 +277,15 @@ def _by_start(known: Table, history: Table) -> Select[Any]:
     )
 
 
-def _was_true(history: Any, dialect: Dialect) -> ColumnElement[bool]:  # noqa: ANN401
+def _was_true(
+    history: Any,  # noqa: ANN401
+    dialect: Dialect,
+    node: ColumnElement[int] | None = None,
+) -> ColumnElement[bool]:
     position: BindParameter[int] = bindparam(POSITION, type_=BigInteger)
     versions = history.c
     return and_(
-        _on_path(versions.node, dialect),
+        _on_path(versions.node if node is None else node, dialect),
         versions.from_position <= position,
         versions.until_position > position,
         not_(versions.is_removed),

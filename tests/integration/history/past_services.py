@@ -101,6 +101,7 @@ class ReadingService:
         assert isinstance(reply, Reply)
         headers = dict(reply.headers)
         as_of_header = headers.pop(b"quorate-as-of", None)
+        headers.pop(b"quorate-as-of-time", None)
         links = tuple((name, _without_moment(value)) for name, value in headers.items())
         return Answer(body=reply.body, sequence=reply.sequence, headers=links, as_of=as_of_header)
 

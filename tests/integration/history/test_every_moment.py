@@ -6,7 +6,7 @@ QUORATE_PASTS sets the number of histories on each database.
 
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -21,6 +21,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.sqlite.database import SqliteDatabase
+from quorate.projections.history import statements
 from tests.conformance.projections.random_history import TENANTS, RandomHistory
 from tests.integration.history.past_services import (
     Read,
@@ -79,21 +80,26 @@ async def moments_of(log: EventStore, seed: int) -> Sequence[_Moment]:
     return [chosen[position] for position in sorted(chosen)]
 
 
-async def reads_of(log: EventStore, seed: int) -> list[Read]:
-    """Return some reads of each operation."""
+async def reads_of(log: EventStore, seed: int, operations: Iterable[str]) -> list[Read]:
+    """Return some reads of each of these operations."""
     reads = Reads(TENANT, await find_ids(log, TENANT))
     chooser = random.Random(seed)
     found: list[Read] = []
-    for operation in OPERATIONS_WITH_PAST:
+    for operation in operations:
         of_operation = reads.of(operation)
         found += chooser.sample(of_operation, min(READS_PER_OPERATION, len(of_operation)))
     return found
 
 
-async def compare(whole: ReadingService, stopped: StoppedLog, seed: int) -> int:
+async def compare(
+    whole: ReadingService,
+    stopped: StoppedLog,
+    seed: int,
+    operations: Iterable[str] = OPERATIONS_WITH_PAST,
+) -> int:
     """Compare all answers; return how many were no problem."""
     answered = 0
-    reads = await reads_of(whole.log, seed)
+    reads = await reads_of(whole.log, seed, operations)
     chooser = random.Random(seed)
     for moment in await moments_of(whole.log, seed):
         event = moment.event
@@ -133,3 +139,18 @@ async def test_every_operation_answers_as_the_stopped_log_on_postgres(
     seed += 1_000  # Another history than on SQLite.
     async with open_past(database, tmp_path / "stopped", seed) as (whole, stopped):
         assert await compare(whole, stopped, seed) > MOMENTS * len(OPERATIONS_WITH_PAST)
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+async def test_page_of_very_many_leases_has_the_same_rows(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    database: Database = SqliteDatabase(tmp_path / "quorate.db")
+    if name == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        database = PostgresDatabase(server.database_url())
+    monkeypatch.setattr(statements, "SORTED_MAX", 1)
+    monkeypatch.setattr(statements, "_made", {})
+    async with open_past(database, tmp_path / "stopped", 2_000) as (whole, stopped):
+        assert await compare(whole, stopped, 2_000, ("listLeases",)) > MOMENTS
+    assert any(one.in_order is not None for one in statements._made.values())
