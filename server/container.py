@@ -59,7 +59,7 @@ from quorate.server.commit_followers import create_commit_followers
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.leader_tasks import create_leader_tasks
-from quorate.server.log_checks import verify_log, verify_tail, watch_files
+from quorate.server.log_checks import LogVerification, verify_tail, watch_files
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
@@ -152,10 +152,8 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    listeners = [
-        *(tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake),
-        signal.wake,
-    ]
+    listeners = [tenant_access.record, tenant_domains.record, nats_service.wake]
+    listeners += [subscriptions.wake, signal.wake]
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
@@ -175,6 +173,7 @@ def _build(
         subscriptions=subscriptions,
         leader=leader,
         held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
+        verification=LogVerification(log, command_bus),
         clock=clock,
         workers_dir=options.workers_dir,
     )
@@ -324,7 +323,7 @@ def _background_tasks(
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock, service.command_bus),
         "totals": built.metrics.held.run(),
-        "log check": verify_log(log, service.command_bus),
+        "log check": built.metrics.verification.run(),
         "log files": watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "mail domains": service.tenant_domains.keep_fresh(),

@@ -1,6 +1,7 @@
 """Check the log in the background; a damaged log is served read-only."""
 
 import asyncio
+import time
 from typing import NoReturn
 
 import structlog
@@ -34,13 +35,34 @@ async def verify_tail(log: EventStore, command_bus: CommandBus) -> None:
         command_bus.stop_writing(str(error))
 
 
-async def verify_log(log: EventStore, command_bus: CommandBus) -> None:
-    """Verify the rest of the log slowly; if it is corrupted, serve it read-only."""
-    if command_bus.damage:
-        return  # The log is known to be corrupted.
-    try:
-        await log.verify_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
-    except LogCorrupted as error:
-        command_bus.stop_writing(str(error))
-    except DatabaseUnavailable:
-        _logger.warning("log.not_verified", exc_info=True)
+class LogVerification:
+    """Verifies the log slowly, once after the start of the process.
+
+    * ``events``: how many events have been verified since then.
+    * ``ended_at_seconds``: the Unix time when all were verified; 0 before, and if it failed.
+    """
+
+    def __init__(self, log: EventStore, command_bus: CommandBus) -> None:
+        self.events = 0
+        self.ended_at_seconds = 0.0
+        self._log = log
+        self._command_bus = command_bus
+
+    async def run(self) -> None:
+        """Verify the log; if it is corrupted, serve it read-only."""
+        if self._command_bus.damage:
+            return  # The log is known to be corrupted.
+        head = await self._log.committed_head()
+        try:
+            await self._log.verify_range(
+                0, head, pause_seconds=CHECK_PAUSE_SECONDS, progress=self._count
+            )
+        except LogCorrupted as error:
+            self._command_bus.stop_writing(str(error))
+        except DatabaseUnavailable:
+            _logger.warning("log.not_verified", exc_info=True)
+        else:
+            self.ended_at_seconds = time.time()
+
+    def _count(self, events: int) -> None:
+        self.events += events

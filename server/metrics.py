@@ -40,6 +40,7 @@ from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.connection_rejections import REJECTED
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.log_checks import LogVerification
 from quorate.server.worker_metrics import ProcessMetrics, open_directory
 
 PAGE_SECONDS = 0.5
@@ -104,6 +105,7 @@ class Metrics:
         subscriptions: Subscriptions,
         leader: LeaderTasks,
         held: HeldTotals,
+        verification: LogVerification,
         clock: MonotonicClock,
         workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -116,6 +118,7 @@ class Metrics:
         self._subscriptions = subscriptions
         self._leader = leader
         self.held = held
+        self.verification = verification
         self._clock = clock
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
@@ -220,6 +223,16 @@ class Metrics:
             "quorate_log_corrupted",
             "1 if the log is corrupted and the service is read-only.",
             lambda: bool(self._command_bus.damage),
+        )
+        self._add(
+            "quorate_log_verified_events",
+            "Events of all tenants that this process has verified since its start.",
+            lambda: self.verification.events,
+        )
+        self._add(
+            "quorate_log_verified_timestamp_seconds",
+            "Unix time when the verification after the start ended; 0 before, and if it failed.",
+            lambda: self.verification.ended_at_seconds,
         )
         self._add(
             "quorate_commit_notification_age_seconds",

@@ -5,7 +5,12 @@ from typing import Any
 
 from quorate.api.console.caller import Caller
 from quorate.api.console.views.key_issuers import find_issuers
+from quorate.api.console.views.process_metrics import read_gauges
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp, iso
+
+VERIFIED = "quorate_log_verified_events"
+VERIFIED_AT = "quorate_log_verified_timestamp_seconds"
 
 
 async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
@@ -24,12 +29,23 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         "oldest": next(iter(first["events"]), None),
         "gap": first["gap"],
         "log_id": first.get("logId"),
-        "ready": (await caller.read("ready")).body,
+        "ready": None if caller.as_of else (await caller.read("ready")).body,
+        "verified": await _verification(caller),
         "keys": keys,
         "issuers": issuers,
         "next_after": next_after,
         "own_key": caller.session.principal.key_id,
     }
+
+
+async def _verification(caller: Caller) -> Mapping[str, Any] | None:
+    """Return how many events of all tenants were verified since the start, and when that ended."""
+    found = await read_gauges(caller, VERIFIED, VERIFIED_AT)
+    if VERIFIED not in found:
+        return None
+    seconds = found.get(VERIFIED_AT, 0.0)
+    at = iso(Timestamp(round(seconds * MILLISECONDS_PER_SECOND))) if seconds else None
+    return {"events": int(found[VERIFIED]), "at": at}
 
 
 VIEW = View(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quorate.api.console.caller import Answer, Caller
+from quorate.api.console.views.process_metrics import read_gauges
 from quorate.api.console.views.recent_events import recent_events
 from quorate.api.console.views.view import PAGE_LENGTH, Place, View
 from quorate.domain.shared.records import record
@@ -15,7 +16,7 @@ from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp,
 
 ATTENTION_MAX = 5
 CONFLICTS_SHOWN = 5
-ACTIVE_COUNTED_MAX = 100
+ACTIVE_COUNTED_MAX = 50
 RATE_SECONDS = 10
 CONFLICT_SECONDS = 60
 RELAY_LAG = "quorate_relay_lag_events"
@@ -109,14 +110,8 @@ async def _tasks(caller: Caller) -> dict[str, Answer]:
 
 async def _of_process(caller: Caller) -> Sequence[Counter]:
     """Return how far notifications are behind the log: only the leader has the number."""
-    if caller.as_of:
-        return []
-    page = (await caller.read("metrics")).body
-    for line in page.splitlines():
-        name, _, value = line.partition(b" ")
-        if name == RELAY_LAG.encode():
-            return [Counter(label="Relay lag, in events", value=float(value))]
-    return []
+    found = await read_gauges(caller, RELAY_LAG)
+    return [Counter(label="Relay lag, in events", value=value) for value in found.values()]
 
 
 def _timeout(request: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from quorate.eventlog.metrics import CommandMetrics
 from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.log_checks import LogVerification
 from quorate.server.metrics import Metrics
 
 
@@ -94,6 +95,7 @@ class Watched:
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
             held=_Held(),
+            verification=LogVerification(unused, unused),
             clock=MonotonicClock(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,

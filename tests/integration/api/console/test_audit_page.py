@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from quorate.api.console.views import key_issuers
+from quorate.api.console.views import audit, key_issuers
+from quorate.api.console.views.audit import VERIFIED, VERIFIED_AT
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.archive.archiver import Archiver
 from tests.integration.api.console.test_actions import ok
@@ -36,6 +37,25 @@ async def test_audit_shows_the_head_of_the_chain(service: InProcess) -> None:
 
     assert f'href="/console/log/{head["sequence"]}"' in text
     assert head["hash"] in text
+
+
+@pytest.mark.parametrize(
+    ("gauges", "words"),
+    [
+        ({VERIFIED: 1_200.0, VERIFIED_AT: 1_790_000_000.0}, "1,200 events of all tenants"),
+        ({VERIFIED: 700.0, VERIFIED_AT: 0.0}, "Since the start: 700 events so far"),
+    ],
+)
+async def test_audit_says_when_the_log_was_last_verified(
+    service: InProcess, monkeypatch: pytest.MonkeyPatch, gauges: dict[str, float], words: str
+) -> None:
+    async def read(_caller: object, *_names: str) -> dict[str, float]:
+        return gauges
+
+    assert "Last verified" in await shown(service, "/audit")
+    monkeypatch.setattr(audit, "read_gauges", read)
+
+    assert words in await shown(service, "/audit")
 
 
 async def test_audit_says_who_issued_each_key(

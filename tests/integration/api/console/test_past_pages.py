@@ -17,6 +17,7 @@ CONTACT = "then@example.com"
 _LINK = re.compile(r'<a\b(?=([^>]*)>)[^>]*\bhref="(/console[^"]*)"')
 _FORM = re.compile(r"<form\b[^>]*>(?:(?!</form>).)*</form>", re.DOTALL)
 _LIVE = re.compile(r'<(\w+) id="([^"]+)"[^>]* data-live>(.*?)</\1>', re.DOTALL)
+_AT_VOTE = re.compile(r'href="([^"]*)">At this vote<')
 _TAG = re.compile(r"<[^>]*>")
 # Counts of now and of lists differ, and so does what a page says of the process.
 _NOT_COMPARED = ("counter-", "chain", "head", "quotas")
@@ -87,6 +88,27 @@ async def test_every_link_and_form_of_a_past_page_keeps_the_moment(service: InPr
         assert "sse-connect" not in text, view.name
         assert "data-stands" in text, view.name
         assert "data-present>Live</a>" in text, view.name
+
+
+async def test_vote_links_to_the_electorate_at_that_vote(service: InProcess) -> None:
+    names = ("voter-a", "voter-b", "voter-c", "voter-d")
+    ids = [
+        (await service.call("POST", "/v1/agent/register", {"agentName": name})).json["id"]
+        for name in names
+    ]
+    sent = {"requestingAgentId": ids[0], "action": "a", "contactEmail": CONTACT, "reason": "r"}
+    proposed = await service.call("POST", "/v1/agent/coordination/consensus", sent)
+    path = f"/v1/agent/coordination/consensus/{proposed.json['id']}/vote"
+    assert (await service.call("POST", path, {"agentId": ids[1], "vote": "reject"})).status == 200
+    assert (await service.call("POST", "/v1/agent/deregister", {"agentId": ids[3]})).status == 200
+    cookie = await log_in(service, service.key)
+
+    now = (await page(service, f"/votes/{proposed.json['id']}", cookie)).body.decode()
+    (target,) = _AT_VOTE.findall(now)
+    then = await page(service, target.removeprefix("/console"), cookie)
+
+    assert names[3] not in now
+    assert names[3] in then.body.decode()
 
 
 async def test_stream_of_the_past_does_not_exist(service: InProcess) -> None:
