@@ -16,6 +16,7 @@ from quorate.contracts.mail.mailbox import (
     FREEZE_ACCOUNT,
     GET_ACCOUNT,
     GET_POLICY,
+    GET_UNREAD,
     MARK_READ,
     MARK_UNREAD,
     PUT_POLICY,
@@ -27,6 +28,7 @@ from quorate.contracts.mail.mailbox import (
     PolicyBody,
     StarBody,
     Starred,
+    UnreadInfo,
 )
 from quorate.domain.identity.agents import AgentNotFound, AgentRef
 from quorate.domain.mail.accounts import (
@@ -48,10 +50,12 @@ from quorate.domain.mail.mailbox import (
 from quorate.domain.mail.messages import EraseMessage, Message
 from quorate.domain.shared.records import changed
 from quorate.eventlog.moments import current_moment
+from quorate.projections.mail.queries import Unread
 
 _DELETED = constant(Deleted)
 _render_starred = renderer(Starred, Marks)
 _render_erased = renderer(ErasedInfo, Message, message_id="id")
+_render_unread = renderer(UnreadInfo, Unread)
 
 
 async def _mark(service: Service, call: Call, command: type[Any]) -> Reply:
@@ -140,6 +144,12 @@ async def get_policy(service: Service, call: Call) -> Reply:
     result = await service.mail.reader.account(tenant, agent_id)
     policy = MailPolicy() if result.found is None else result.found.policy
     return Reply(body=dump(render_policy(policy)), sequence=result.sequence)
+
+
+@handles(GET_UNREAD)
+async def get_unread(service: Service, call: Call) -> Reply:
+    result = await service.mail.reader.unread(call.principal.tenant)
+    return Reply(body=dump(_render_unread(result.found)), sequence=result.sequence)
 
 
 @handles(PUT_POLICY)

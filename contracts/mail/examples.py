@@ -176,6 +176,7 @@ RESPONSES: dict[str, Any] = {
     "getMailAccount": _ACCOUNT,
     "getMailPolicy": _POLICY,
     "setMailPolicy": _POLICY,
+    "getUnreadMail": {"unread": 7, "mailboxes": 2},
     "listDeadLetters": [_DELIVERY],
     "retryDeadLetter": _DELIVERY
     | {"status": "queued", "attempts": 0, "next_attempt_at": _MIDNIGHT},

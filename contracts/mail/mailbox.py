@@ -6,7 +6,7 @@ from pydantic import Field
 
 from quorate.contracts.mail.messages import EMAIL, MESSAGE, Address
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_ISSUE_KEYS, CAN_READ
+from quorate.contracts.roles import CAN_ACT, CAN_AUDIT, CAN_ISSUE_KEYS, CAN_READ
 from quorate.contracts.wire_models import (
     REASON_LENGTH_MAX,
     PageQuery,
@@ -113,6 +113,13 @@ class PolicyInfo(SnakeResponse):
     mode: Mode
     allow: list[str]
     block: list[str]
+
+
+class UnreadInfo(SnakeResponse):
+    """`unread`: messages in all mailboxes of the tenant. `mailboxes`: those that have any."""
+
+    unread: int
+    mailboxes: int
 
 
 class DeliveriesQuery(SnakeQuery, PageQuery):
@@ -252,6 +259,16 @@ PUT_POLICY = Operation(
     command=True,
     **_COMMON,
 )
+GET_UNREAD = Operation(
+    method="GET",
+    path=EMAIL + "/unread",
+    name="getUnreadMail",
+    summary="Count the unread messages of all agents",
+    roles=CAN_AUDIT,
+    query=SnakeQuery,
+    response=UnreadInfo,
+    **_COMMON,
+)
 LIST_DELIVERIES = Operation(
     method="GET",
     path=DELIVERIES,
@@ -328,7 +345,7 @@ SET_TIER = _account_command(
 )
 OPERATIONS = (
     *(STAR, MARK_READ, MARK_UNREAD, ACKNOWLEDGE, DELETE_MESSAGE, ERASE_MESSAGE),
-    *(GET_ACCOUNT, GET_POLICY, PUT_POLICY),
+    *(GET_ACCOUNT, GET_POLICY, PUT_POLICY, GET_UNREAD),
     *(LIST_DELIVERIES, RETRY_DELIVERY, DROP_DELIVERY),
     *(FREEZE_ACCOUNT, THAW_ACCOUNT, SET_TIER),
 )

@@ -43,6 +43,7 @@ async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
         *await _of_log(caller),
         *_lengths({"Active agents": active, "Inactive agents": inactive}),
         *await _kept(caller, pending),
+        *await _unread(caller),
         *_lengths(undelivered | tasks),
         *await _of_process(caller),
     ]
@@ -86,6 +87,12 @@ async def _of_log(caller: Caller) -> Sequence[Counter]:
             has_more=conflicts["next"] < conflicts["head"],
         ),
     ]
+
+
+async def _unread(caller: Caller) -> Sequence[Counter]:
+    if not caller.may_call("getUnreadMail"):
+        return []
+    return [Counter(label="Unread mail", value=(await caller.read("getUnreadMail")).body["unread"])]
 
 
 async def _undelivered(caller: Caller) -> dict[str, Answer]:

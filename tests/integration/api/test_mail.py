@@ -198,6 +198,23 @@ async def test_message_is_read_when_it_is_got(boxes: list[Mailbox], service: InP
     assert "role_forbidden" in await auditor.rejection("POST", path_of(message_id, "/star"), {})
 
 
+async def test_unread_messages_of_all_mailboxes_are_counted(
+    boxes: list[Mailbox], service: InProcess
+) -> None:
+    ann, bob, cat = boxes
+    before = (await service.get("/email/unread")).json
+    sent = await ann.send(bob, cat)
+    await ann.send(bob)
+
+    after = (await service.get("/email/unread")).json
+    await bob.get(sent["message_id"])
+    read = (await service.get("/email/unread")).json
+
+    assert after == {"unread": before["unread"] + 3, "mailboxes": before["mailboxes"] + 2}
+    assert read == {"unread": before["unread"] + 2, "mailboxes": before["mailboxes"] + 2}
+    assert await ann.rejection("GET", "/email/unread") == "403 role_forbidden"
+
+
 async def test_star_toggles_without_a_body(boxes: list[Mailbox]) -> None:
     ann, bob, _ = boxes
     star = path_of((await ann.send(bob))["message_id"], "/star")

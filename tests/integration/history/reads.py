@@ -69,6 +69,7 @@ class Reads:
             "getThread": self._one("threads", "thread_id", limit=2),
             "getMailAccount": self._of_agents("agent_id"),
             "getMailPolicy": self._of_agents("agent_id"),
+            "getUnreadMail": self._once,
             "listDeadLetters": self._list_by("status", "held"),
             "getPreset": self._one("presets", "preset_name"),
             "listPresets": self._list,
@@ -100,6 +101,9 @@ class Reads:
                 yield self._read(operation, {name: id_}, **query)
 
         return make
+
+    def _once(self, operation: str) -> Iterator[Read]:
+        yield self._read(operation)
 
     def _list(self, operation: str) -> Iterator[Read]:
         yield self._read(operation)
