@@ -125,14 +125,21 @@
     if (type === "delayed") { show("delayed", `Updates are delayed: ${data}`); return; }
     const message = JSON.parse(data);
     if (isPaused) {
-      waiting = waiting
-        ? { ids: message.ids, changed: { ...waiting.changed, ...message.changed } } : message;
+      waiting = merged(waiting, message);
       setText(pause, "Resume (changed)");
       return;
     }
     apply(message);
     shown();
   });
+  function merged(before, message) {
+    const changed = {};
+    for (const id of message.ids) { // What is no longer on the page is forgotten.
+      const html = message.changed[id] ?? before?.changed[id];
+      if (html !== undefined) changed[id] = html;
+    }
+    return { ids: message.ids, changed };
+  }
   pause?.addEventListener("click", () => {
     isPaused = !isPaused;
     pause.setAttribute("aria-pressed", String(isPaused));

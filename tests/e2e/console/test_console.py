@@ -17,6 +17,10 @@ AXE = Path(__file__).parent / "axe" / "axe.min.js"
 WITHIN_A_SECOND = 1_000
 SOON_MILLISECONDS = 20_000
 ATTEMPTS = 5
+ROWS_MAX = 200  # Of a list in console.js.
+GROWTH_EVENTS = 600
+GROWTH_BYTES_MAX = 400_000
+GROWTH_NODES_MAX = 2_000
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe " + "a" * 70
 COORDINATION = "/v1/agent/coordination"
 
@@ -313,4 +317,50 @@ def test_slider_shows_the_past_and_live_returns(watched: Watched, api: Api) -> N
     is_live(page)
     expect(row).to_have_count(0)
     assert "asOf=" not in page.url
+    assert watched.errors == []
+
+
+class Memory:
+    """What a page keeps after a garbage collection."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable")
+
+    def read(self) -> tuple[float, float]:
+        """Return the bytes of its scripts and its number of nodes."""
+        self._session.send("HeapProfiler.collectGarbage")
+        found = self._session.send("Performance.getMetrics")["metrics"]
+        values = {one["name"]: float(one["value"]) for one in found}
+        return values["JSHeapUsedSize"], values["Nodes"]
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["live", "paused"])
+def test_page_does_not_grow_with_the_log(watched: Watched, api: Api, *, is_paused: bool) -> None:
+    ann = api.register("growth-ann")
+    page = watched.open("/console/log")
+    is_live(page)
+    if is_paused:
+        page.get_by_role("button", name="Pause").click()
+    memory = Memory(page)
+    seen = []
+    for _ in range(3):
+        for number in range(GROWTH_EVENTS // 2):
+            lease = api.acquire(ann, f"growth{number % 50}@example.com")
+            api.client.delete(f"{COORDINATION}/lease/{lease['id']}")
+        head = api.client.get("/v1/events?limit=1").json()["head"]
+        newest = page.locator(f"#event-{head}")
+        if not is_paused:
+            expect(newest).to_be_visible(timeout=SOON_MILLISECONDS)
+        assert page.locator("[data-rows] > tr").count() <= ROWS_MAX
+        seen.append(memory.read())
+    (_, (heap, nodes), (heap_after, nodes_after)) = seen
+
+    assert heap_after < heap + GROWTH_BYTES_MAX
+    assert nodes_after < nodes + GROWTH_NODES_MAX
+    page.evaluate(f"window.kept = new Array({GROWTH_BYTES_MAX}).fill(1.5)")  # The control.
+    assert memory.read()[0] > heap_after + GROWTH_BYTES_MAX
+    if is_paused:
+        page.get_by_role("button", name="Resume").click()
+        expect(newest).to_be_visible(timeout=SOON_MILLISECONDS)
     assert watched.errors == []
