@@ -39,6 +39,10 @@ class CommitFollowers:
         self._nested.wake(rows)
         self._history.wake(rows)
 
+    def history_lag(self, head: int) -> int | None:
+        """Return how many events up to ``head`` the history lacks; None in other processes."""
+        return self._history.lag(head)
+
     @property
     def tasks(self) -> Mapping[str, Task]:
         return {

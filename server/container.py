@@ -174,6 +174,7 @@ def _build(
         leader=leader,
         held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
         verification=LogVerification(log, command_bus),
+        followers=followers,
         clock=clock,
         workers_dir=options.workers_dir,
     )

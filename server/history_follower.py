@@ -10,6 +10,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 import structlog
 
@@ -34,14 +35,26 @@ class HistoryFollower:
         self._refill = refill
         self._woken = asyncio.Event()
         self._commits = 0  # Since the last part.
+        self._is_running = False
 
     def wake(self, _rows: Sequence[RecordedEvent]) -> None:
         """Be told of committed events."""
         self._commits += 1
         self._woken.set()
 
+    def lag(self, head: int) -> int | None:
+        """Return how many events up to ``head`` the history lacks; None if it does not follow."""
+        return max(0, head - self._folder.position) if self._is_running else None
+
     async def run(self) -> None:
         """Follow the log until cancelled. It raises for a damaged log or history."""
+        self._is_running = True
+        try:
+            await self._follow()
+        finally:
+            self._is_running = False
+
+    async def _follow(self) -> NoReturn:
         while True:
             self._woken.clear()
             try:
@@ -84,4 +97,5 @@ class HistoryFollower:
             worked = time.perf_counter() - began
 
         await self._command_bus.run_chore(store)
+        self._folder.position = part.until
         return worked

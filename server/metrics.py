@@ -38,6 +38,7 @@ from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
+from quorate.server.commit_followers import CommitFollowers
 from quorate.server.connection_rejections import REJECTED
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.log_checks import LogVerification
@@ -55,7 +56,7 @@ MIRROR_STATES = (
 # Other processes than the leader have no value. A gauge of several workers cannot be removed, so
 # it has this value, which is less than any other, and the page leaves it out.
 NOT_LEADER = -1.0
-LEADER_METRICS = {"quorate_relay_lag_events", "quorate_mirror_state"}
+LEADER_METRICS = {"quorate_relay_lag_events", "quorate_mirror_state", "quorate_history_lag_events"}
 # How the values of several workers become one. ``live``: without workers that have ended.
 Mode: TypeAlias = Literal["livemin", "livemax", "livesum"]
 
@@ -106,6 +107,7 @@ class Metrics:
         leader: LeaderTasks,
         held: HeldTotals,
         verification: LogVerification,
+        followers: CommitFollowers,
         clock: MonotonicClock,
         workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -119,6 +121,7 @@ class Metrics:
         self._leader = leader
         self.held = held
         self.verification = verification
+        self._followers = followers
         self._clock = clock
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
@@ -269,6 +272,11 @@ class Metrics:
             "Events not yet published to NATS and mirrored to JetStream (leader only).",
             self._relay_lag,
         )
+        self._add(
+            "quorate_history_lag_events",
+            "Events that the history of past states does not contain yet (leader only).",
+            self._history_lag,
+        )
         states = self._gauge(
             "quorate_mirror_state",
             "1 for the current state of the JetStream mirror (leader only).",
@@ -347,6 +355,10 @@ class Metrics:
 
     def _relay_lag(self) -> float:
         lag = self._nats_service.relay_lag(self._commits.head)
+        return NOT_LEADER if lag is None else lag
+
+    def _history_lag(self) -> float:
+        lag = self._followers.history_lag(self._commits.head)
         return NOT_LEADER if lag is None else lag
 
     def _is_mirror(self, state: str) -> float:

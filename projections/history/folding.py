@@ -119,9 +119,13 @@ class _Versions:
 
 
 class HistoryFolder:
-    """Reads a part of the log, folds it, and stores the versions of rows that result."""
+    """Reads a part of the log, folds it, and stores the versions of rows that result.
+
+    ``position``: of the last event in the history, as it was last read or stored here.
+    """
 
     def __init__(self, database: Database) -> None:
+        self.position = 0
         dialect = database.dialect
         self._database = database
         page = select(
@@ -149,7 +153,7 @@ class HistoryFolder:
         Raise HistoryIncomplete if they were archived.
         """
         async with self._database.read() as transaction:
-            after = (await self.progress(transaction)).position
+            after = self.position = (await self.progress(transaction)).position
             page = await transaction.fetch(self._page, {"after": after, "limit": limit})
             if not page:
                 return None

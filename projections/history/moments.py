@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -23,8 +23,17 @@ from quorate.projections.history.statements import open_past
 from quorate.projections.history.tables import progress
 
 WAIT_SECONDS = 5.0  # For the history to reach the moment.
-POLL_SECONDS = 0.02
+POLL_SECONDS, POLL_SECONDS_MAX = 0.02, 0.25
 TIMES_CACHED_MAX = 1_024
+
+
+def _pauses() -> Iterator[float]:
+    """Return the pauses between reads: longer and longer, so that waiting costs little."""
+    pause, waited = POLL_SECONDS, 0.0
+    while waited < WAIT_SECONDS:
+        yield pause
+        waited += pause
+        pause = min(2 * pause, POLL_SECONDS_MAX)
 
 
 class MomentInFuture(Exception):
@@ -94,7 +103,7 @@ class Moments:
 
         Raise MomentInFuture, MomentNotKept, or Unavailable when the history lags behind.
         """
-        waited = 0.0
+        pauses = _pauses()
         while True:
             async with self._log.database.read() as transaction:
                 log = await self._read(transaction, tenant, 0 if is_time else moment)
@@ -107,10 +116,10 @@ class Moments:
                 event = await self._within_history(transaction, tenant, log, event)
             if event.position <= log.position:
                 break
-            if waited >= WAIT_SECONDS:
+            pause = next(pauses, None)
+            if pause is None:
                 raise Unavailable("The history has not reached this moment yet.")
-            await asyncio.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
+            await asyncio.sleep(pause)
         past = open_past(
             self._dialect, tenant, event.sequence, event.position, log.heads.last.position
         )

@@ -85,6 +85,7 @@ async def test_follower_keeps_up_with_commits(
 ) -> None:
     monkeypatch.setattr(history_follower, "GATHER_SECONDS", 0.0)
     follower = make_follower(stage)
+    assert follower.lag(0) is None  # It does not run: another process may be ahead.
     async with running(follower):
         first = await register(stage, "ann")
         follower.wake([])
@@ -93,6 +94,9 @@ async def test_follower_keeps_up_with_commits(
         follower.wake([])
         assert await names_at(stage, last) == ["ann", "bob", "cid"]
         assert await names_at(stage, first) == ["ann"]
+        head = await stage.log.committed_head()
+        assert (follower.lag(head), follower.lag(head + 5)) == (0, 5)
+    assert follower.lag(head) is None
 
 
 async def test_part_that_another_process_has_stored_is_left_out(stage: ProjectionStage) -> None:

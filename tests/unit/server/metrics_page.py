@@ -19,6 +19,7 @@ from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
 from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
+from quorate.server.commit_followers import CommitFollowers
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.log_checks import LogVerification
 from quorate.server.metrics import Metrics
@@ -39,6 +40,14 @@ class _CommandBus:
 
 class _Leader:
     is_leader = True
+
+
+class _Followers:
+    lag: int | None = 3
+
+    def history_lag(self, head: int) -> int | None:
+        assert head == _Commits.head
+        return self.lag
 
 
 class _NatsService:
@@ -82,6 +91,7 @@ class Watched:
         registry, unused = CollectorRegistry(), cast("Any", None)
         self.request_metrics, self.command_bus = RequestMetrics(registry), _CommandBus(registry)
         self.nats_service, self.subscriptions = _NatsService(), Subscriptions()
+        self.followers = _Followers()
         RelayMetrics(registry)
         AuthCallout(unused, unused, unused, registry)
         FloodGuard(on_flood=unused, registry=registry)
@@ -96,6 +106,7 @@ class Watched:
             leader=cast("LeaderTasks", _Leader()),
             held=_Held(),
             verification=LogVerification(unused, unused),
+            followers=cast("CommitFollowers", self.followers),
             clock=MonotonicClock(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,

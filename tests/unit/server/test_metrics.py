@@ -61,17 +61,18 @@ def test_command_counters_start_at_zero(watched: Watched) -> None:
     assert watched.samples()[key] == 1
 
 
-def test_relay_metrics_are_shown_by_the_leader_only(watched: Watched) -> None:
+def test_metrics_of_the_leader_are_shown_by_it_only(watched: Watched) -> None:
     on_leader = watched.samples()
     watched.now += metrics.PAGE_SECONDS
-    watched.nats_service.lag = watched.nats_service.mirror_state = None
+    watched.nats_service.lag = watched.nats_service.mirror_state = watched.followers.lag = None
     on_follower = watched.samples()
 
     assert on_leader[labelled("quorate_relay_lag_events")] == 2
+    assert on_leader[labelled("quorate_history_lag_events")] == 3
     assert on_leader[labelled("quorate_mirror_state", state="following")] == 1
     assert on_leader[labelled("quorate_mirror_state", state="stopped")] == 0
     names = {name for name, _ in on_follower}
-    assert not names & {"quorate_relay_lag_events", "quorate_mirror_state"}
+    assert not names & metrics.LEADER_METRICS
 
 
 def test_page_is_cached_for_a_short_time(watched: Watched) -> None:

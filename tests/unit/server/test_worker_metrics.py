@@ -35,7 +35,7 @@ from tests.unit.server.metrics_page import Watched, count_requests
 watched = Watched(Path(sys.argv[1]))
 watched.nats_service.connected = "--disconnected" not in sys.argv
 if "--follower" in sys.argv:
-    watched.nats_service.lag = watched.nats_service.mirror_state = None
+    watched.nats_service.lag = watched.nats_service.mirror_state = watched.followers.lag = None
 count_requests(watched)
 print(watched.metrics.page().decode(), end="")
 """
@@ -102,7 +102,7 @@ def test_relay_metrics_are_those_of_the_worker_that_leads(tmp_path: Path) -> Non
     with_leader = samples(run_worker(tmp_path))
 
     names = {name for name, _ in without_leader}
-    assert not names & {"quorate_relay_lag_events", "quorate_mirror_state"}
+    assert not names & metrics.LEADER_METRICS
     assert with_leader[labelled("quorate_relay_lag_events")] == 2
     assert with_leader[labelled("quorate_mirror_state", state="following")] == 1
     assert with_leader[labelled("quorate_mirror_state", state="stopped")] == 0
