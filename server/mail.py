@@ -18,6 +18,7 @@ from quorate.projections.mail.inbound import ReceivedIds
 from quorate.projections.mail.outgoing import OutgoingMail
 from quorate.projections.mail.queries import MailReader
 from quorate.projections.mail.search import MailSearch
+from quorate.projections.mail.unread import UnreadQuery
 from quorate.server.leader_election import Task
 from quorate.server.options import Options
 
@@ -31,6 +32,7 @@ def create_mail_service(
     return MailService(
         reader=MailReader(log, clock),
         search=MailSearch(log, clock),
+        unread=UnreadQuery(log, clock),
         received=ReceivedIds(log),
         parsers=asyncio.Semaphore(PARSED_AT_ONCE_MAX),
         settings=MailSettings(

@@ -8,6 +8,7 @@ from quorate.domain.shared.records import changed, record
 from quorate.projections.mail.inbound import ReceivedIds
 from quorate.projections.mail.queries import MailReader
 from quorate.projections.mail.search import MailSearch
+from quorate.projections.mail.unread import UnreadQuery
 
 PARSED_AT_ONCE_MAX = 2
 
@@ -21,6 +22,7 @@ class MailService:
 
     reader: MailReader
     search: MailSearch
+    unread: UnreadQuery
     received: ReceivedIds
     parsers: asyncio.Semaphore
     settings: MailSettings

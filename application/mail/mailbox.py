@@ -50,7 +50,7 @@ from quorate.domain.mail.mailbox import (
 from quorate.domain.mail.messages import EraseMessage, Message
 from quorate.domain.shared.records import changed
 from quorate.eventlog.moments import current_moment
-from quorate.projections.mail.queries import Unread
+from quorate.projections.mail.unread import Unread
 
 _DELETED = constant(Deleted)
 _render_starred = renderer(Starred, Marks)
@@ -148,7 +148,7 @@ async def get_policy(service: Service, call: Call) -> Reply:
 
 @handles(GET_UNREAD)
 async def get_unread(service: Service, call: Call) -> Reply:
-    result = await service.mail.reader.unread(call.principal.tenant)
+    result = await service.mail.unread.count(call.principal.tenant)
     return Reply(body=dump(_render_unread(result.found)), sequence=result.sequence)
 
 

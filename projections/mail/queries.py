@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    func,
     literal_column,
     select,
 )
@@ -69,14 +68,6 @@ class MailRows:
     rows: Sequence[MailRow]
     has_more: bool
     unread: int
-
-
-@record
-class Unread:
-    """Unread messages of a tenant, and the mailboxes that have any."""
-
-    unread: int
-    mailboxes: int
 
 
 @record
@@ -185,12 +176,6 @@ class MailReader:
             rows = [MailRow(message=one, entry=entries.get(one.id)) for one in kept]
             read = await self._with_bodies(snapshot, tenant, rows)
             return snapshot.result(MailRows(rows=read, has_more=len(found) > len(kept), unread=0))
-
-    async def unread(self, tenant: str) -> QueryResult[Unread]:
-        """Count the unread messages in all mailboxes: an account keeps the number of its own."""
-        async with open_snapshot(self._log, self._clock, tenant) as snapshot:
-            (row,) = await snapshot.rows(self._queries.unread, {"tenant": tenant})
-            return snapshot.result(Unread(unread=int(row.unread), mailboxes=row.mailboxes))
 
     async def deliveries(
         self, tenant: str, after: str, limit: int, status: str, size: Size[Delivery]
@@ -312,14 +297,6 @@ def _fitting(items: Sequence[Any], size_of: Callable[[Any], int], bytes_max: int
     return kept
 
 
-def _count_unread(accounts: Table) -> Select[Any]:
-    counted = select(
-        func.coalesce(func.sum(accounts.c.unread), literal_column("0")).label("unread"),
-        func.count().label("mailboxes"),
-    )
-    return counted.where(_in_tenant(accounts), accounts.c.unread > literal_column("0"))
-
-
 class _Queries:
     def __init__(self, log: EventStore) -> None:
         database = log.database
@@ -353,7 +330,6 @@ class _Queries:
         self.sent = self._query(sent.limit(bindparam("limit")))
         self.thread = self._by_id(thread_rows.TABLE)
         self.account = self._by_id(account_rows.TABLE)
-        self.unread = self._query(_count_unread(account_rows.TABLE))
         self.delivery = self._by_id(delivery_rows.TABLE)
         deliveries = delivery_rows.TABLE
         listed = select(deliveries).where(
