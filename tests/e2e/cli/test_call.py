@@ -218,7 +218,7 @@ EXIT_CODES_BY_BASE: Mapping[type[Any], int] = {
 EXIT_CODES_BY_STATUS = {
     **dict.fromkeys((400, 405, 413, 415, 422, 431, 500), ERROR),
     **dict.fromkeys((401, 403), UNAUTHORIZED),
-    404: NOT_FOUND,
+    **dict.fromkeys((404, 410), NOT_FOUND),
     409: CONFLICT,
     **dict.fromkeys((408, 429, 503), UNAVAILABLE),
 }

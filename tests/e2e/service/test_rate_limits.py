@@ -17,6 +17,7 @@ SERVE = (
 )
 FLOOD = 10 * int(BURST_MIN)
 TRIES_MAX = 3 * BURST
+ATTEMPTS = 10
 CONTACT = "user{}@example.com"
 
 
@@ -45,16 +46,18 @@ async def test_rate_limit_rejects_reads_before_commands_and_heartbeats(tenant: T
 async def test_rate_limit_is_shared_by_http_and_nats(tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann")
     nats_agent = await NatsAgent.of(ann)
-    for _ in range(TRIES_MAX):
-        if (await nats_agent.request("getAgent", {"agentId": ann.id})).status == 429:
+    for _ in range(ATTEMPTS):  # On a slow machine, a permit may be added between two requests.
+        for _ in range(TRIES_MAX):
+            over_nats = await nats_agent.request("getAgent", {"agentId": ann.id})
+            if over_nats.status == 429:
+                break
+        over_http = await ann.request("GET", f"{AGENT}/agents/{ann.id}")
+        if over_http.status_code == 429:
             break
-
-    over_nats = await nats_agent.request("getAgent", {"agentId": ann.id})
-    over_http = await ann.request("GET", f"{AGENT}/agents/{ann.id}")
 
     assert (over_nats.status, over_nats.code) == (429, "rate_limited")
     assert int(over_nats.headers["retry-after"]) >= 1
-    assert over_http.status_code == 429
+    assert over_http.status_code == 429  # Fewer requests than the burst were sent over HTTP.
     assert (await nats_agent.request("heartbeat", {"agentId": ann.id})).status == 200
 
 

@@ -80,7 +80,7 @@ SHARED_IN_BODIES = {"contactEmail"}
 # They name no agent: unknown ones are not found.
 MAIL_IDS = {"inReplyTo", "threadId", "key", "inheritAgentFrom", "id", "preset"}
 NON_IDENTIFYING_FIELDS = {
-    *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
+    *("action", "after", "asOf", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent", "state"),
