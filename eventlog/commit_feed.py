@@ -8,7 +8,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import structlog
@@ -17,6 +16,7 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
+from quorate.runtime.waking import is_woken_within
 
 ROWS_MAX = 500
 POLL_SECONDS = 1.0  # A commit notification can get lost, so the log is also polled.
@@ -66,9 +66,7 @@ class CommitFeed:
                     await self._catch_up()
                 except DatabaseUnavailable as error:
                     _logger.warning("commit_notifications.failed", error=str(error))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._woken.wait()
+                await is_woken_within(self._woken, POLL_SECONDS)
                 self._woken.clear()
         finally:
             listening.cancel()

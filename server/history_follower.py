@@ -20,6 +20,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 from quorate.projections.history.folding import HistoryFolder, HistoryIncomplete, Part
 from quorate.projections.history.refill import Refill
+from quorate.runtime.waking import is_woken_within
 
 EVENTS_PER_PART = 100
 GATHER_SECONDS = 0.1
@@ -62,12 +63,8 @@ class HistoryFollower:
                     pass
             except (Unavailable, DatabaseUnavailable) as error:
                 _logger.warning("history_follower.paused", reason=str(error))
-            try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(GATHER_SECONDS)
+            if await is_woken_within(self._woken, CHECK_SECONDS):
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def follow_some(self) -> bool:
         """Fold and store a part of the log; return whether there may be more."""

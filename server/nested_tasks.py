@@ -20,6 +20,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.sessions.nested_tasks import Cancellation, NestedTasks
+from quorate.runtime.waking import is_woken_within
 
 CHECK_SECONDS = 60.0
 ENDED_TASKS_MAX = 1_000  # Noted at a time; further ones are left to the search.
@@ -69,11 +70,7 @@ class NestedTaskCancellation:
             except (Unavailable, CommandFailed, DatabaseUnavailable) as error:
                 self._search_at = 0.0
                 _logger.warning("nested_task_cancellation.paused", reason=str(error))
-            try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+            await is_woken_within(self._woken, CHECK_SECONDS)
 
     async def cancel_noted(self) -> None:
         """Cancel what is nested in the tasks whose end was committed since the last time."""

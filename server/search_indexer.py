@@ -28,6 +28,7 @@ from quorate.projections.search_index import (
     count_words,
     make_document,
 )
+from quorate.runtime.waking import is_woken_within
 
 PART_WORDS_MAX = 2_000  # Different ones of each message, or one message with more.
 GATHER_SECONDS = 0.2
@@ -58,12 +59,8 @@ class SearchIndexer:
                     pass
             except (Unavailable, DatabaseUnavailable, StatementRejected) as error:
                 _logger.warning("search_indexer.paused", reason=str(error))
-            try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(GATHER_SECONDS)
+            if await is_woken_within(self._woken, CHECK_SECONDS):
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def index_some(self) -> bool:
         """Index some messages; return whether there may be more."""

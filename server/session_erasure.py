@@ -21,6 +21,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.sessions.unerased_sessions import Erasure, UnerasedSessions
+from quorate.runtime.waking import is_woken_within
 
 CHECK_SECONDS = 60.0
 _EVENTS = frozenset({AgentRemoved.__name__, SessionDeleted.__name__})
@@ -53,11 +54,7 @@ class SessionErasure:
                     pass
             except (Unavailable, CommandFailed, DatabaseUnavailable) as error:
                 _logger.warning("session_erasure.paused", reason=str(error))
-            try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+            await is_woken_within(self._woken, CHECK_SECONDS)
 
     async def erase_some(self) -> bool:
         """Delete and erase some; return whether there may be more."""

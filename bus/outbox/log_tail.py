@@ -14,6 +14,7 @@ from typing import Protocol
 
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.runtime.waking import is_woken_within
 
 ROWS_MAX = 256
 CACHED_ROWS_MAX = 1_024
@@ -118,10 +119,7 @@ class Follower:
 
     async def wait(self) -> None:
         """Return after the next commit, a call of ``wake``, or POLL_SECONDS."""
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
+        if not await is_woken_within(self._woken, POLL_SECONDS):
             self._on_timeout()
         self._woken.clear()
 
