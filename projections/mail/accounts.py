@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import BigInteger, Column, Integer, Table, and_, select
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, and_, select
 
 from quorate.domain.mail.accounts import MAIL_ACCOUNTS as AGGREGATE
 from quorate.domain.mail.accounts import OPEN_POLICY, MailAccount, MailPolicy
@@ -11,9 +11,10 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.projections.identity import agents
-from quorate.projections.metadata import Row, Values, metadata
+from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Find, LookupPlan, Repository, matching
 
+_UNREAD = sql("unread > 0")
 TABLE = Table(
     "mail_accounts",
     metadata,
@@ -35,6 +36,7 @@ TABLE = Table(
     Column("frozen_at", BigInteger),
     Column("frozen_reason", text(16)),
     Column("policy", text()),  # A JSON array of mode, allow and block; null is the open policy.
+    Index("mail_accounts_unread", "tenant", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
     sqlite_with_rowid=False,
 )
 
