@@ -330,9 +330,13 @@ class CommandBus:
                 return
 
     def stop_writing(self, damage: str, event: str = "log.corrupted") -> None:
-        """Make the log read-only: nothing may be appended to it until a restart."""
-        self.damage = damage
-        _logger.critical(event, damage=damage)
+        """Make the log read-only: nothing may be appended to it until a restart.
+
+        Two checks may find the same damage. It is logged once.
+        """
+        if damage != self.damage:
+            self.damage = damage
+            _logger.critical(event, damage=damage)
         self._reject_queued()
 
     def _reject_queued(self) -> None:

@@ -106,6 +106,7 @@ class EventStore:
         self.id = ""  # Until ``load_id``.
         self._queries = EventQueries(database)
         self._times = EventTimes(database)
+        self._is_writing = False
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open the database, and check the tables and the durability of commits."""
@@ -121,9 +122,22 @@ class EventStore:
 
     # -- Writing -------------------------------------------------------------
 
-    def write(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """Begin a transaction that holds the log's lock from its first statement."""
-        return self.database.write()
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[DatabaseTransaction]:
+        """Begin a transaction that holds the log's lock from its first statement.
+
+        There is one connection for writing. A second transaction would end the first one, so it
+        is a bug. While a command bus is open, it writes: see ``CommandBus.run_chore``.
+        """
+        if self._is_writing:
+            message = "two transactions write at once on one connection"
+            raise RuntimeError(message)
+        self._is_writing = True
+        try:
+            async with self.database.write() as transaction:
+                yield transaction
+        finally:
+            self._is_writing = False
 
     async def head(self, transaction: DatabaseTransaction) -> LogHead:
         heads = Heads(())

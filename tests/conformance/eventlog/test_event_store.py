@@ -187,6 +187,18 @@ async def test_position_is_unique(stage: Stage) -> None:
             await stage.log.append(transaction, [first])
 
 
+async def test_second_writer_is_refused_while_the_first_one_writes(stage: Stage) -> None:
+    """They share a connection: the second one would end the transaction of the first one."""
+    await stage.create_agents("ann")
+    async with stage.log.write() as transaction:
+        await stage.log.head(transaction)
+        with pytest.raises(RuntimeError, match="two transactions"):
+            async with stage.log.write():
+                pass
+        await stage.log.head(transaction)
+    await stage.execute(register("bob"))
+
+
 async def test_reader_sees_one_snapshot(stage: Stage) -> None:
     """Events committed during the read are not visible."""
     await stage.create_agents("ann")

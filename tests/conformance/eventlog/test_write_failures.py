@@ -118,6 +118,15 @@ async def test_tail_is_verified_before_the_next_append(
     assert len(await stage.events()) == 3  # It can be read.
 
 
+async def test_damage_that_two_checks_find_is_logged_once(
+    stage: Stage, logged: list[MutableMapping[str, Any]]
+) -> None:
+    for damage in ("planted", "planted", "another"):
+        stage.command_bus.stop_writing(damage)
+
+    assert [entry["damage"] for entry in logged] == ["planted", "another"]
+
+
 async def test_queued_commands_are_rejected_when_the_log_is_corrupted(stage: Stage) -> None:
     await stage.create_agents("ann")
     with stage.database.hold():

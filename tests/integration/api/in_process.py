@@ -6,12 +6,14 @@ from pathlib import Path
 
 from quorate.api.app import create_http_application
 from quorate.application.rate_limiter import UNBOUNDED, Rates
+from quorate.domain.shared.contents import Content
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.service_defaults import TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.bootstrap import Credentials, ensure_credentials
 from quorate.server.container import Options, RunningService, run_service
+from tests.conformance.archive.content_events import append_in
 from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, ask, json_request
 
 
@@ -38,6 +40,14 @@ class InProcess:
 
     async def get(self, path: str, *, key: str | None = None) -> AsgiResponse:
         return await self.call("GET", path, key=key)
+
+
+async def append_beside(service: InProcess, id_: str, *contents: Content) -> None:
+    """Append an event with contents that no command makes, in the turn of the log's writer."""
+    running, tenant = service.running.service, service.credentials["tenantId"]
+    await running.command_bus.run_chore(
+        lambda transaction: append_in(transaction, running.log, tenant, id_, *contents)
+    )
 
 
 @asynccontextmanager

@@ -8,9 +8,8 @@ import pytest
 
 from quorate.domain.shared.contents import Content
 from quorate.eventlog import pages
-from tests.conformance.archive.content_events import append
 from tests.integration.api.asgi_client import AsgiRequest
-from tests.integration.api.in_process import InProcess, run_in_process
+from tests.integration.api.in_process import InProcess, append_beside, run_in_process
 
 
 def content(id_: str, part: str = "text", data: bytes = b"hello") -> Content:
@@ -29,8 +28,8 @@ async def fill(service: InProcess) -> int:
     """Append events with contents, and return the sequence of the first one."""
     log, tenant = service.running.service.log, service.credentials["tenantId"]
     head = await log.committed_sequence(tenant)
-    await append(log, tenant, "msg_1", *GIVEN[:2])
-    await append(log, tenant, "msg_2", GIVEN[2])
+    await append_beside(service, "msg_1", *GIVEN[:2])
+    await append_beside(service, "msg_2", GIVEN[2])
     return head + 1
 
 

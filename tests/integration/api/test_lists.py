@@ -18,9 +18,8 @@ from quorate.contracts.registry import OPERATIONS
 from quorate.domain.shared.contents import Content
 from quorate.eventlog import pages
 from quorate.projections.agent_names import AgentNames
-from tests.conformance.archive.content_events import append
 from tests.integration.api.asgi_client import json_request
-from tests.integration.api.in_process import InProcess, run_in_process
+from tests.integration.api.in_process import InProcess, append_beside, run_in_process
 from tests.integration.api.task_agents import apply_preset
 
 AGENTS = ("ann", "bob", "cid", "dan", "eve", "fay", "gil")
@@ -153,10 +152,9 @@ async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
     async with run_in_process(tmp_path / "data") as service:
         filled = Filled(service)
         await filled.fill()
-        log, tenant = service.running.service.log, service.credentials["tenantId"]
         for number in range(ITEMS_MIN):
             body = Content(id=f"msg_{number}", part="text", salt=b"s" * 16, data=b"hello")
-            await append(log, tenant, body.id, body)
+            await append_beside(service, body.id, body)
         yield filled
 
 
