@@ -259,6 +259,7 @@ _TENANT_RESPONSE: dict[str, Any] = {
     "limits": {},
 }
 _CONFIG_RESPONSE: dict[str, Any] = {"humanizer_enabled": True, "humanizer_style": "professional"}
+_AGENT_COUNTS: dict[str, Any] = {"leasesHeld": 1, "tasksClaimed": 2, "unreadMail": 3}
 
 RESPONSES: dict[str, Any] = {
     "register": _AGENT_RESPONSE,
@@ -272,11 +273,11 @@ RESPONSES: dict[str, Any] = {
     "deregister": {"agentId": _AGENT, "deregistered": True},
     "removeAgent": {"removed": True},
     "deactivateAgent": _AGENT_RESPONSE | {"status": "inactive", "activeUntil": _NOON},
-    "getAgent": _AGENT_RESPONSE | {"leasesHeld": 1},
-    "listAgents": [_AGENT_RESPONSE | {"leasesHeld": 1}],
+    "getAgent": _AGENT_RESPONSE | _AGENT_COUNTS,
+    "listAgents": [_AGENT_RESPONSE | _AGENT_COUNTS],
     "acquireLease": _LEASE_RESPONSE,
     "renewLease": _LEASE_RESPONSE | {"expiresAt": "2026-03-01T13:00:00.000Z"},
-    "getLease": _LEASE_RESPONSE,
+    "getLease": _LEASE_RESPONSE | {"agentName": _NAME},
     "explain": {
         "id": _LEASE_ID,
         "rule": "A lease ends at its expiry time, unless it is renewed before.",
@@ -304,7 +305,7 @@ RESPONSES: dict[str, Any] = {
         ],
         "isComplete": True,
     },
-    "listLeases": [_LEASE_RESPONSE],
+    "listLeases": [_LEASE_RESPONSE | {"agentName": _NAME}],
     "releaseLease": {"released": True},
     "endLease": _LEASE_RESPONSE | {"status": "revoked"},
     "requestSend": {

@@ -49,7 +49,10 @@ from quorate.projections.tables import (
     keys,
     lease_tenant_compared,
     leases,
+    mail_accounts,
     requests,
+    task_tenant_compared,
+    tasks,
     tenants,
     votes,
     without,
@@ -62,6 +65,16 @@ START = ""
 class AgentRow:
     agent: Agent
     leases_held: int
+    tasks_claimed: int
+    unread_mail: int
+
+
+@record
+class LeaseRow:
+    """A lease and the name of its holder; None if the name was removed."""
+
+    lease: Lease
+    agent_name: str | None
 
 
 @record
@@ -135,7 +148,7 @@ class Reader:
 
     # -- Leases --------------------------------------------------------------
 
-    async def lease(self, tenant: str, lease_id: str) -> QueryResult[Lease | None]:
+    async def lease(self, tenant: str, lease_id: str) -> QueryResult[LeaseRow | None]:
         async with self._snapshot(tenant) as snapshot:
             found = await snapshot.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
             holder = None
@@ -146,7 +159,9 @@ class Reader:
             return snapshot.result(None)
         lease = lease_rows.from_row(found[0])
         agent = agent_rows.from_row(holder[0]) if holder else None  # None: its name was removed.
-        return snapshot.result(replace(lease, status=lease_status(lease, agent, snapshot.now)))
+        lease = replace(lease, status=lease_status(lease, agent, snapshot.now))
+        name = None if agent is None else agent.name
+        return snapshot.result(LeaseRow(lease=lease, agent_name=name))
 
     async def live_leases(  # noqa: PLR0917 - the parameters of the operation.
         self,
@@ -155,8 +170,8 @@ class Reader:
         limit: int,
         agent_id: str | None,
         contact_key: str | None,
-        size: Size[Lease] = UNSIZED,
-    ) -> QueryResult[Sequence[Lease]]:
+        size: Size[LeaseRow] = UNSIZED,
+    ) -> QueryResult[Sequence[LeaseRow]]:
         """Return leases in the order of contact keys, after the contact of the lease ``after``."""
         async with self._snapshot(tenant) as snapshot:
             values = {
@@ -167,7 +182,7 @@ class Reader:
                 "contact_key": contact_key,
             }
             query = self._queries.live_leases(agent_id, contact_key)
-            listing = Listing(query, values, lease_rows.from_row, attrgetter("contact_key"))
+            listing = Listing(query, values, _lease_row, attrgetter("contact_key"))
             return await snapshot.page(listing, limit, size)
 
     async def _contact_of(self, snapshot: Snapshot, tenant: str, lease_id: str) -> str:
@@ -266,8 +281,17 @@ class Reader:
         return open_snapshot(self._log, self._clock, tenant)
 
 
-def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with a count.
-    return AgentRow(agent=agent_rows.from_row(row), leases_held=row.leases_held)
+def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with counts.
+    return AgentRow(
+        agent=agent_rows.from_row(row),
+        leases_held=row.leases_held,
+        tasks_claimed=row.tasks_claimed,
+        unread_mail=row.unread_mail or 0,  # None: it has no mailbox.
+    )
+
+
+def _lease_row(row: Any) -> LeaseRow:  # noqa: ANN401 - a row of ``leases`` with a name.
+    return LeaseRow(lease=lease_rows.from_row(row), agent_name=row.agent_name)
 
 
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
@@ -296,6 +320,32 @@ def _counted_requests() -> Select[Any]:
     return select(*without(requests.c.members), cast("approve"), cast("reject"), *pending_columns())
 
 
+def _counted_agents() -> Select[Any]:
+    """Select agents, with the number of what each of them has at ``now``."""
+    now: BindParameter[int] = bindparam("now")
+    held = select(func.count()).where(
+        lease_tenant_compared == agents.c.tenant,
+        leases.c.agent_id == agents.c.id,
+        leases.c.ended_at.is_(None),
+        leases.c.expires_at > now,
+        agents.c.active_until >= now,
+    )
+    claimed = select(func.count()).where(
+        task_tenant_compared == agents.c.tenant,
+        tasks.c.worker_id == agents.c.id,
+        tasks.c.expires_at > now,
+    )
+    unread = select(mail_accounts.c.unread).where(
+        mail_accounts.c.tenant == agents.c.tenant, mail_accounts.c.id == agents.c.id
+    )
+    return select(
+        agents,
+        held.scalar_subquery().label("leases_held"),
+        claimed.scalar_subquery().label("tasks_claimed"),
+        unread.scalar_subquery().label("unread_mail"),
+    )
+
+
 class _Queries:
     """Statements that are built once, except those that depend on the given filters."""
 
@@ -308,20 +358,7 @@ class _Queries:
         named: BindParameter[str] = bindparam("id")
         after: BindParameter[str] = bindparam("after")
         limit: BindParameter[int] = bindparam("limit")
-        held = (
-            select(func.count())
-            .where(
-                lease_tenant_compared == agents.c.tenant,
-                leases.c.agent_id == agents.c.id,
-                leases.c.ended_at.is_(None),
-                leases.c.expires_at > bindparam("now"),
-                agents.c.active_until >= bindparam("now"),
-            )
-            .scalar_subquery()
-        )
-        counted = select(agents, held.label("leases_held")).where(
-            in_tenant[agents], agents.c.status != "reserved"
-        )
+        counted = _counted_agents().where(in_tenant[agents], agents.c.status != "reserved")
         self.agent = self._query(counted.where(agents.c.id == named))
         is_overdue = agents.c.active_until < bindparam("now")
         recorded = agents.c.status
@@ -361,7 +398,7 @@ class _Queries:
     def live_leases(self, agent_id: str | None, contact_key: str | None) -> Query:
         holder = and_(agents.c.tenant == leases.c.tenant, agents.c.id == leases.c.agent_id)
         statement = (
-            select(leases)
+            select(leases, agents.c.name.label("agent_name"))
             .select_from(leases.join(agents, holder))
             .where(
                 leases.c.ended_at.is_(None),

@@ -45,6 +45,7 @@ counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE
 usage = daily_usage.TABLE
 lease_tenant_compared = lease_models.tenant_compared
+task_tenant_compared = task_models.tenant_compared
 
 # The registry completes the metadata: it imports the tables of all read models.
 __all__ = ["ADDED", "metadata", "registry", "without"]

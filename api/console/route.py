@@ -26,6 +26,7 @@ from quorate.api.console.pages import (
     render,
 )
 from quorate.api.console.request import ConsoleRequest
+from quorate.api.console.shown_agents import find_agents
 from quorate.api.console.sign_in import LINK, LOGIN, SignIn
 from quorate.api.console.views.registry import VIEWS
 from quorate.api.console.views.view import AS_OF, ROOT, Place, View
@@ -36,6 +37,7 @@ from quorate.application.console_sessions import ConsoleSessions, Session
 from quorate.application.execution import Service
 from quorate.application.operations import Call
 from quorate.contracts.problems import KINDS, Problem
+from quorate.projections.agent_names import AgentNames
 from quorate.runtime.asgi import Receive, Scope, Send
 
 PATH = ROOT + "{rest:path}"
@@ -60,6 +62,7 @@ class ConsoleEndpoint:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._sessions: ConsoleSessions | None = None
+        self._names = AgentNames(service.log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = RequestLogEntry(
@@ -152,8 +155,15 @@ class ConsoleEndpoint:
         moment = await caller.find_moment()
         loaded = await view.load(caller, place)
         shared = self._shared(caller, view, place, collected)
-        page = render(view.template, {**shared, "past": moment, **loaded})
+        names = await self._names_in(loaded, caller)
+        page = render(view.template, {**shared, "past": moment, "names": names, **loaded})
         return page if moment is None else keep_moment(page, place.as_of)
+
+    async def _names_in(self, loaded: object, caller: Caller) -> Mapping[str, str]:
+        """Return the names of the agents of a page. The name of an id never changes."""
+        if not caller.may_call("listAgents"):
+            return {}
+        return await self._names.look_up_all(caller.session.tenant, find_agents(loaded))
 
     def _shared(
         self,

@@ -135,7 +135,7 @@ async def get_agent(service: Service, call: Call) -> Reply:
     result = await service.reader.agent(tenant, call.path["agent_id"])
     if result.found is None:
         raise AgentNotFound
-    response = _with_leases(tenant, result.found, result.now)
+    response = _with_counts(tenant, result.found, result.now)
     return Reply(body=dump(response), sequence=result.sequence)
 
 
@@ -148,13 +148,20 @@ async def list_agents(service: Service, call: Call) -> Reply:
         call,
         LIST_AGENTS.path,
         lambda after, limit, size: service.reader.agents(tenant, after, limit, query.status, size),
-        render=lambda row, now: _with_leases(tenant, row, now),
+        render=lambda row, now: _with_counts(tenant, row, now),
         cursor=lambda row: row.agent.id,
     )
 
 
-def _with_leases(tenant: str, row: AgentRow, now: Timestamp) -> Json:
+def _with_counts(tenant: str, row: AgentRow, now: Timestamp) -> Json:
     status: AgentStatus = "active" if row.agent.is_active(now) else "inactive"
     if row.agent.status == "deregistered":
         status = "deregistered"
-    return render_agent(row.agent, tenant_id=tenant, status=status, leases_held=row.leases_held)
+    return render_agent(
+        row.agent,
+        tenant_id=tenant,
+        status=status,
+        leases_held=row.leases_held,
+        tasks_claimed=row.tasks_claimed,
+        unread_mail=row.unread_mail,
+    )

@@ -311,8 +311,13 @@ def _print(headline: str, agent: "AgentInfo") -> None:
         "last heartbeat": format_time(agent.last_heartbeat),
         "registered": format_time(agent.registered_at),
     }
-    if agent.leases_held is not None:
-        details["leases held"] = str(agent.leases_held)
+    for label, count in (
+        ("leases held", agent.leases_held),
+        ("tasks claimed", agent.tasks_claimed),
+        ("unread mail", agent.unread_mail),
+    ):
+        if count is not None:
+            details[label] = str(count)
     print_details(headline, details)
 
 

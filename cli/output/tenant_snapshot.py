@@ -15,6 +15,8 @@ from quorate.domain.coordination.leases import LEASES, Lease
 from quorate.domain.coordination.status import lease_status, request_status
 from quorate.domain.identity.agents import AGENTS, Agent
 from quorate.domain.identity.tenants import TENANTS, THE_TENANT
+from quorate.domain.mail.accounts import MAIL_ACCOUNTS
+from quorate.domain.sessions.tasks import TASKS
 from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import Timestamp, iso
 
@@ -32,7 +34,12 @@ def take_snapshot(history: "History") -> Json:
     tenant_state, at = history.tenant_state, history.at
     held = [lease for lease in tenant_state[LEASES].values() if _valid(lease, tenant_state, at)]
     held.sort(key=lambda lease: lease.contact_key)
-    count = Counter(lease.agent_id for lease in held)
+    leases = Counter(lease.agent_id for lease in held)
+    tasks = Counter(
+        one.claim.worker_id
+        for one in tenant_state[TASKS].values()
+        if one.claim is not None and one.claim.expires_at > at
+    )
     hidden = {"reserved", "deregistered", "removed"}
     registered = [one for one in tenant_state[AGENTS].values() if one.status not in hidden]
     registered.sort(key=lambda agent: agent.name.lower())
@@ -41,7 +48,15 @@ def take_snapshot(history: "History") -> Json:
         "tenantId": tenant.id if (tenant := tenant_state[TENANTS].get(THE_TENANT)) else None,
         "sequence": history.sequence,
         "at": iso(at),
-        "agents": [_agent(agent, count[agent.id], at) for agent in registered],
+        "agents": [
+            {
+                **_agent(agent, at),
+                "leasesHeld": leases[agent.id],
+                "tasksClaimed": tasks[agent.id],
+                "unreadMail": _unread_mail(agent, tenant_state),
+            }
+            for agent in registered
+        ],
         "leases": [_lease(lease, tenant_state) for lease in held],
         "consensus": [_request(request, tenant_state, at) for request in requests],
         "threads": take_threads(tenant_state),
@@ -53,7 +68,12 @@ def _valid(lease: Lease, tenant_state: TenantState, at: Timestamp) -> bool:
     return lease_status(lease, tenant_state[AGENTS].get(lease.agent_id), at) == "active"
 
 
-def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:
+def _unread_mail(agent: Agent, tenant_state: TenantState) -> int:
+    account = tenant_state[MAIL_ACCOUNTS].get(agent.id)
+    return 0 if account is None else account.unread
+
+
+def _agent(agent: Agent, at: Timestamp) -> Json:
     return {
         "id": agent.id,
         "agentName": agent.name,
@@ -63,7 +83,6 @@ def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:
         "activeUntil": iso(agent.active_until),
         "registeredAt": iso(agent.registered_at),
         "incarnation": agent.incarnation,
-        "leasesHeld": leases_held,
     }
 
 
@@ -125,14 +144,14 @@ def print_tables(found: Json) -> None:
     print(f"Tenant {found['tenantId'] or 'unknown'} {position}\n")
     print_table(
         "Agents",
-        ("name", "role", "status", "last heartbeat", "leases"),
+        ("name", "role", "status", "last heartbeat", "leases", "tasks", "unread"),
         [
             (
                 agent["agentName"],
                 agent["agentRole"],
                 agent["status"],
                 _format_time(agent["lastHeartbeat"]),
-                str(agent["leasesHeld"]),
+                *(str(agent[name]) for name in ("leasesHeld", "tasksClaimed", "unreadMail")),
             )
             for agent in found["agents"]
         ],

@@ -59,7 +59,7 @@ class AgentInfo(ResponseModel):
 
     ``incarnation`` is the number of registrations under this name, from 1. The window of heartbeats
     is the one at the registration; agents of early versions have none. The response to a
-    registration does not contain ``leasesHeld``.
+    registration does not contain ``leasesHeld``, ``tasksClaimed`` and ``unreadMail``.
     """
 
     id: str
@@ -73,6 +73,8 @@ class AgentInfo(ResponseModel):
     status: AgentStatus
     heartbeat_window_seconds: float | None = optional()
     leases_held: int | None = optional()
+    tasks_claimed: int | None = optional()
+    unread_mail: int | None = optional()
 
 
 class HeartbeatInfo(ResponseModel):
@@ -166,7 +168,8 @@ LIST_AGENTS = Operation(
     name="listAgents",
     summary="List agents",
     description=(
-        "Active and inactive agents, each with its number of leases. The `status` parameter "
+        "Active and inactive agents, each with its numbers of leases, of claimed tasks, and of "
+        "unread messages. The `status` parameter "
         "selects agents by status."
     ),
     roles=CAN_READ,

@@ -1,6 +1,6 @@
 """One contact: who holds it now, and all grants, conflicts and sends that the log contains."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from quorate.api.console.caller import Caller
@@ -12,18 +12,7 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     email = place.ids["email"]
     leases = await caller.read("listLeases", contact_email=email, limit=1)
     history = await recent_events(caller, before=place.get("before"), contact_email=email)
-    names = {} if history is None else _names(history.events)
-    return {"email": email, "leases": leases.body, "history": history, "names": names}
-
-
-def _names(events: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
-    """Return the names of agents that the events of a page contain, by their ids."""
-    found: dict[str, str] = {}
-    for data in (one["data"] for one in events):
-        for id_, name in (("agentId", "agentName"), ("holderId", "holderName")):
-            if id_ in data and name in data:
-                found.setdefault(data[id_], data[name])
-    return found
+    return {"email": email, "leases": leases.body, "history": history}
 
 
 VIEW = View(

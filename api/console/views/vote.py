@@ -20,7 +20,6 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
         "next_after": votes.next_after,
         "electorate": electorate.body,
         "next_voters": electorate.next_after,
-        "names": {one["agentId"]: one.get("agentName") for one in electorate.body},
     }
 
 
