@@ -277,7 +277,7 @@ RESPONSES: dict[str, Any] = {
     "listAgents": [_AGENT_RESPONSE | _AGENT_COUNTS],
     "acquireLease": _LEASE_RESPONSE,
     "renewLease": _LEASE_RESPONSE | {"expiresAt": "2026-03-01T13:00:00.000Z"},
-    "getLease": _LEASE_RESPONSE | {"agentName": _NAME},
+    "getLease": _LEASE_RESPONSE,
     "explain": {
         "id": _LEASE_ID,
         "rule": "A lease ends at its expiry time, unless it is renewed before.",
@@ -305,7 +305,7 @@ RESPONSES: dict[str, Any] = {
         ],
         "isComplete": True,
     },
-    "listLeases": [_LEASE_RESPONSE | {"agentName": _NAME}],
+    "listLeases": [_LEASE_RESPONSE],
     "releaseLease": {"released": True},
     "endLease": _LEASE_RESPONSE | {"status": "revoked"},
     "requestSend": {

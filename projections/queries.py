@@ -70,14 +70,6 @@ class AgentRow:
 
 
 @record
-class LeaseRow:
-    """A lease and the name of its holder; None if the name was removed."""
-
-    lease: Lease
-    agent_name: str | None
-
-
-@record
 class RequestRow:
     """A proposal without its long parts: votes are counted, members are left out.
 
@@ -148,7 +140,7 @@ class Reader:
 
     # -- Leases --------------------------------------------------------------
 
-    async def lease(self, tenant: str, lease_id: str) -> QueryResult[LeaseRow | None]:
+    async def lease(self, tenant: str, lease_id: str) -> QueryResult[Lease | None]:
         async with self._snapshot(tenant) as snapshot:
             found = await snapshot.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
             holder = None
@@ -159,9 +151,7 @@ class Reader:
             return snapshot.result(None)
         lease = lease_rows.from_row(found[0])
         agent = agent_rows.from_row(holder[0]) if holder else None  # None: its name was removed.
-        lease = replace(lease, status=lease_status(lease, agent, snapshot.now))
-        name = None if agent is None else agent.name
-        return snapshot.result(LeaseRow(lease=lease, agent_name=name))
+        return snapshot.result(replace(lease, status=lease_status(lease, agent, snapshot.now)))
 
     async def live_leases(  # noqa: PLR0917 - the parameters of the operation.
         self,
@@ -170,8 +160,8 @@ class Reader:
         limit: int,
         agent_id: str | None,
         contact_key: str | None,
-        size: Size[LeaseRow] = UNSIZED,
-    ) -> QueryResult[Sequence[LeaseRow]]:
+        size: Size[Lease] = UNSIZED,
+    ) -> QueryResult[Sequence[Lease]]:
         """Return leases in the order of contact keys, after the contact of the lease ``after``."""
         async with self._snapshot(tenant) as snapshot:
             values = {
@@ -182,7 +172,7 @@ class Reader:
                 "contact_key": contact_key,
             }
             query = self._queries.live_leases(agent_id, contact_key)
-            listing = Listing(query, values, _lease_row, attrgetter("contact_key"))
+            listing = Listing(query, values, lease_rows.from_row, attrgetter("contact_key"))
             return await snapshot.page(listing, limit, size)
 
     async def _contact_of(self, snapshot: Snapshot, tenant: str, lease_id: str) -> str:
@@ -290,10 +280,6 @@ def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with
     )
 
 
-def _lease_row(row: Any) -> LeaseRow:  # noqa: ANN401 - a row of ``leases`` with a name.
-    return LeaseRow(lease=lease_rows.from_row(row), agent_name=row.agent_name)
-
-
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
     request = consensus.from_row(row, {})
     request = replace(request, status=request_status(request, now))
@@ -398,7 +384,7 @@ class _Queries:
     def live_leases(self, agent_id: str | None, contact_key: str | None) -> Query:
         holder = and_(agents.c.tenant == leases.c.tenant, agents.c.id == leases.c.agent_id)
         statement = (
-            select(leases, agents.c.name.label("agent_name"))
+            select(leases)
             .select_from(leases.join(agents, holder))
             .where(
                 leases.c.ended_at.is_(None),

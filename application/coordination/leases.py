@@ -8,7 +8,7 @@ from quorate.application.identity.agents import ref
 from quorate.application.named_tenant import tenant_of
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
-from quorate.application.rendering import Json, constant, dump, renderer
+from quorate.application.rendering import constant, dump, renderer
 from quorate.contracts.coordination.leases import (
     ACQUIRE_LEASE,
     END_LEASE,
@@ -28,7 +28,6 @@ from quorate.domain.coordination.leases import (
     LeaseNotFound,
     ReleaseLease,
 )
-from quorate.projections.queries import LeaseRow
 
 render_lease = renderer(LeaseInfo, Lease, contenders=lambda lease: lease.contenders or None)
 _RELEASED = constant(Released)
@@ -98,7 +97,7 @@ async def get_lease(service: Service, call: Call) -> Reply:
     result = await service.reader.lease(tenant, call.path["lease_id"])
     if result.found is None:
         raise LeaseNotFound
-    return Reply(body=dump(_named(tenant, result.found)), sequence=result.sequence)
+    return Reply(body=dump(render_lease(result.found, tenant_id=tenant)), sequence=result.sequence)
 
 
 @handles(LIST_LEASES)
@@ -113,10 +112,6 @@ async def list_leases(service: Service, call: Call) -> Reply:
         lambda after, limit, size: service.reader.live_leases(
             tenant, after, limit, query.agent_id, key, size
         ),
-        render=lambda row, _: _named(tenant, row),
-        cursor=lambda row: row.lease.id,
+        render=lambda lease, _: render_lease(lease, tenant_id=tenant),
+        cursor=lambda lease: lease.id,
     )
-
-
-def _named(tenant: str, row: LeaseRow) -> Json:
-    return render_lease(row.lease, tenant_id=tenant, agent_name=row.agent_name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.commands.agents import advice_for, agent_id_of, print_lines
+from quorate.cli.commands.agents import advice_for, agent_id_of, names_by_id, print_lines
 from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, agent_ref, resolve_agent, resolve_target
 from quorate.cli.options import (
@@ -255,13 +255,14 @@ def leases(  # noqa: PLR0917 - click passes options as arguments.
     with open_api(sources) as api:
         agent_id = None if agent is None else agent_id_of(api, agent)
         found = _all(api, agent_id, contact_email, limit)
+        names = {} if as_json or quiet or not found else names_by_id(api)
     if quiet:
         print_lines([one.id for one in found])
     elif as_json:
         print_json([one.raw for one in found])
     else:
         columns = ("contact", "holder", "intent", "until (UTC)", "fence", "id")
-        print_table("Leases held", columns, [_row(one) for one in found])
+        print_table("Leases held", columns, [_row(one, names) for one in found])
 
 
 def _all(
@@ -277,8 +278,8 @@ def _all(
     )
 
 
-def _row(one: "LeaseInfo") -> tuple[str, ...]:
-    holder = one.agent_name or one.agent_id
+def _row(one: "LeaseInfo", names: dict[str, str]) -> tuple[str, ...]:
+    holder = names.get(one.agent_id, one.agent_id)
     expires = format_table_time(one.expires_at)
     return (one.contact_email, holder, one.intent, expires, str(one.fence), one.id)
 

@@ -76,8 +76,7 @@ class LeaseInfo(ResponseModel):
 
     Send it with each request to the send gate. ``holder`` is the instance of the agent that holds
     the lease, if its request named one. ``contenders`` are the agents whose requests were rejected
-    and that the service notifies when the lease ends. ``agentName`` is for readers: responses to
-    the holder do not contain it.
+    and that the service notifies when the lease ends.
     """
 
     id: str
@@ -91,7 +90,6 @@ class LeaseInfo(ResponseModel):
     status: Status
     contenders: list[str] | None = optional()
     holder: str | None = optional()
-    agent_name: str | None = optional()
 
 
 class Released(ResponseModel):

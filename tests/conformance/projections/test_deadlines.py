@@ -26,12 +26,12 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def lease_status(stage: ProjectionStage, lease: str = "new-lease") -> str:
     result = await stage.reader.lease(TENANT, lease)
     assert result.found is not None
-    return result.found.lease.status
+    return result.found.status
 
 
 async def live_leases(stage: ProjectionStage) -> list[str]:
     result = await stage.reader.live_leases(TENANT, "", 99, None, None)
-    return [row.lease.id for row in result.found]
+    return [lease.id for lease in result.found]
 
 
 async def request_status(stage: ProjectionStage) -> str:

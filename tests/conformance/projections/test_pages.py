@@ -117,7 +117,7 @@ async def test_leases_are_ordered_by_contact(stage: ProjectionStage, limit: int)
     leases = await read_all(
         lambda after, limit: stage.reader.live_leases(TENANT, after, limit, None, None),
         limit,
-        lambda row: row.lease.id,
+        lambda lease: lease.id,
     )
 
     assert leases == [f"{TENANT}-l{MANY - number:02}" for number in range(MANY)]
@@ -126,11 +126,11 @@ async def test_leases_are_ordered_by_contact(stage: ProjectionStage, limit: int)
 async def test_cursor_of_an_ended_lease_stays_valid(stage: ProjectionStage) -> None:
     await create_everything(stage)
     first = await stage.reader.live_leases(TENANT, "", 3, None, None)
-    last = first.found[-1].lease
+    last = first.found[-1]
     await stage.execute(release(last.id, by=key_of("agent02")))
     second = await stage.reader.live_leases(TENANT, last.id, 1, None, None)
 
-    assert [row.lease.contact_key for row in second.found] == [contact(3).key]
+    assert [lease.contact_key for lease in second.found] == [contact(3).key]
 
 
 async def test_leases_are_filtered_by_holder_and_contact(stage: ProjectionStage) -> None:
@@ -143,7 +143,7 @@ async def test_leases_are_filtered_by_holder_and_contact(stage: ProjectionStage)
 
     async def leases(agent: str | None, key: str | None) -> list[str]:
         result = await stage.reader.live_leases(TENANT, "", 9, agent, key)
-        return [row.lease.id for row in result.found]
+        return [lease.id for lease in result.found]
 
     assert await leases(None, None) == ["l3", "l1", "l2"]
     assert await leases(id_of("ann"), None) == ["l1", "l2"]
@@ -217,7 +217,7 @@ async def test_rows_of_another_tenant_are_not_found(stage: ProjectionStage) -> N
     assert (await reader.votes(TENANT, f"{OTHER_TENANT}-r00", "", 9)).found == []
     leases = (await reader.live_leases(TENANT, "", 99, None, None)).found
     requests = (await reader.requests(TENANT, "", 99, None)).found
-    ids = [*(row.lease.id for row in leases), *(row.request.id for row in requests)]
+    ids = [*(lease.id for lease in leases), *(row.request.id for row in requests)]
     assert all(one.startswith(TENANT) for one in ids)
 
 
@@ -225,7 +225,7 @@ async def test_cursor_of_another_tenant_reveals_nothing(stage: ProjectionStage) 
     await create_everything(stage)
     result = await stage.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
 
-    assert all(row.lease.id.startswith(TENANT) for row in result.found)
+    assert all(lease.id.startswith(TENANT) for lease in result.found)
 
 
 async def test_reserved_agent_is_not_shown(stage: ProjectionStage) -> None:
