@@ -18,13 +18,13 @@ from quorate.domain.coordination.consensus import Choice, ConsensusRequest, Stat
 from quorate.domain.coordination.leases import Lease
 from quorate.domain.coordination.status import lease_status, request_status
 from quorate.domain.identity.agent_settings import Settings
-from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
+from quorate.projections.agent_counts import AgentRow, agent_row, counted_agents
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_rows
 from quorate.projections.electorates import (
@@ -49,24 +49,13 @@ from quorate.projections.tables import (
     keys,
     lease_tenant_compared,
     leases,
-    mail_accounts,
     requests,
-    task_tenant_compared,
-    tasks,
     tenants,
     votes,
     without,
 )
 
 START = ""
-
-
-@record
-class AgentRow:
-    agent: Agent
-    leases_held: int
-    tasks_claimed: int
-    unread_mail: int
 
 
 @record
@@ -111,7 +100,7 @@ class Reader:
         async with self._snapshot(tenant) as snapshot:
             values = {"tenant": tenant, "id": agent_id, "now": snapshot.now}
             found = await snapshot.rows(self._queries.agent, values)
-            row = _agent_row(found[0]) if found else None
+            row = agent_row(found[0]) if found else None
         return snapshot.result(row)
 
     async def agents(
@@ -125,7 +114,7 @@ class Reader:
         """Return agents in the order of ids; by default those that have not deregistered."""
         async with self._snapshot(tenant) as snapshot:
             values = {"tenant": tenant, "after": after, "now": snapshot.now}
-            listing = Listing(self._queries.agents[status], values, _agent_row)
+            listing = Listing(self._queries.agents[status], values, agent_row)
             return await snapshot.page(listing, limit, size)
 
     async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
@@ -271,15 +260,6 @@ class Reader:
         return open_snapshot(self._log, self._clock, tenant)
 
 
-def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with counts.
-    return AgentRow(
-        agent=agent_rows.from_row(row),
-        leases_held=row.leases_held,
-        tasks_claimed=row.tasks_claimed,
-        unread_mail=row.unread_mail or 0,  # None: it has no mailbox.
-    )
-
-
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
     request = consensus.from_row(row, {})
     request = replace(request, status=request_status(request, now))
@@ -306,32 +286,6 @@ def _counted_requests() -> Select[Any]:
     return select(*without(requests.c.members), cast("approve"), cast("reject"), *pending_columns())
 
 
-def _counted_agents() -> Select[Any]:
-    """Select agents, with the number of what each of them has at ``now``."""
-    now: BindParameter[int] = bindparam("now")
-    held = select(func.count()).where(
-        lease_tenant_compared == agents.c.tenant,
-        leases.c.agent_id == agents.c.id,
-        leases.c.ended_at.is_(None),
-        leases.c.expires_at > now,
-        agents.c.active_until >= now,
-    )
-    claimed = select(func.count()).where(
-        task_tenant_compared == agents.c.tenant,
-        tasks.c.worker_id == agents.c.id,
-        tasks.c.expires_at > now,
-    )
-    unread = select(mail_accounts.c.unread).where(
-        mail_accounts.c.tenant == agents.c.tenant, mail_accounts.c.id == agents.c.id
-    )
-    return select(
-        agents,
-        held.scalar_subquery().label("leases_held"),
-        claimed.scalar_subquery().label("tasks_claimed"),
-        unread.scalar_subquery().label("unread_mail"),
-    )
-
-
 class _Queries:
     """Statements that are built once, except those that depend on the given filters."""
 
@@ -344,7 +298,7 @@ class _Queries:
         named: BindParameter[str] = bindparam("id")
         after: BindParameter[str] = bindparam("after")
         limit: BindParameter[int] = bindparam("limit")
-        counted = _counted_agents().where(in_tenant[agents], agents.c.status != "reserved")
+        counted = counted_agents().where(in_tenant[agents], agents.c.status != "reserved")
         self.agent = self._query(counted.where(agents.c.id == named))
         is_overdue = agents.c.active_until < bindparam("now")
         recorded = agents.c.status

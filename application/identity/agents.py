@@ -39,7 +39,7 @@ from quorate.domain.identity.agents import (
     RegisterAgent,
 )
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
-from quorate.projections.queries import AgentRow
+from quorate.projections.agent_counts import AgentRow
 
 
 def _window_seconds(agent: Agent) -> float | None:
