@@ -55,7 +55,7 @@ T = TypeVar("T")
 TENANT, OTHER_TENANT = "acme", "globex"
 ACTOR = "keytenant"
 WINDOW_SECONDS = 300.0
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.005
 
 # -- Databases -----------------------------------------------------------------

@@ -18,7 +18,7 @@ from quorate.client.transports.http import HttpTransport
 from quorate.client.transports.nats import NatsSession, NatsTransport
 from quorate.domain.identity.agents import AgentRef
 
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.001
 
 

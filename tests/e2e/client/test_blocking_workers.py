@@ -11,7 +11,7 @@ from quorate.client import RejectTaskError, RetryTaskError, SpawnedTaskError, St
 from quorate.client.blocking import Agent, Task, Worker
 from tests.e2e.client.agent_fleet import Fleet, time_limit
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 
 def wait_until_cancelled(task: Task) -> None:

@@ -11,7 +11,7 @@ from tests.e2e.service.service_process import ServiceProcess, environment
 from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
-OUTPUT_SECONDS_MAX = 30.0
+OUTPUT_SECONDS_MAX = 90.0
 
 
 class Program:

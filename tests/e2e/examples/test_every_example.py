@@ -21,7 +21,7 @@ def test_example_has_usage_text(program: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=True,
     )
 

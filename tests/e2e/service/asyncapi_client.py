@@ -21,7 +21,7 @@ from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json
 from tests.support.nats_client import Client
 
-RESPONSE_SECONDS_MAX = 20.0
+RESPONSE_SECONDS_MAX = 60.0
 
 
 class OperationRejected(Exception):

@@ -10,7 +10,7 @@ from httpx2 import ServerSentEvent
 from tests.e2e.service.http_clients import EVENTS, Caller
 from tests.e2e.service.service_process import Json
 
-EVENT_SECONDS_MAX = 20.0
+EVENT_SECONDS_MAX = 60.0
 
 
 class EventStream:

@@ -6,7 +6,7 @@ from typing import Any
 
 from quorate.api.documents import Documents
 
-RELEASE_SECONDS_MAX = 20.0
+RELEASE_SECONDS_MAX = 60.0
 
 
 async def test_document_is_generated_once_beside_the_event_loop() -> None:
