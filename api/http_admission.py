@@ -123,8 +123,8 @@ class HttpAdmission:
             call.principal = await require_principal(
                 self._authenticate, call.headers, repeated, scope
             )
-            require_role(operation, call.principal)
             call.allowance = self._allowance_of(call.principal, scope)
+            require_role(operation, call.principal)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
         if operation.has_body:

@@ -18,7 +18,7 @@ _contacts = itertools.count()
 
 
 def request(key: str, *, acquires: bool) -> bytes:
-    path, body = "/v1/agent/heartbeat", b"{}"
+    path, body = "/v1/agent/coordination/heartbeat", b"{}"
     if acquires:
         path = "/v1/agent/coordination/lease"
         body = b'{"contactEmail":"flood-%d@example.com"}' % next(_contacts)

@@ -20,12 +20,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 from quorate.application.failed_login_limiter import Network, is_in_any, network_of
+from quorate.application.token_buckets import TokenBuckets
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 from quorate.runtime.service_defaults import LIMITS_DEFAULT
 from quorate.server.open_files import connection_files_max
 
 FRESH_SECONDS = 0.25
+# Of one address: requests without a valid key, before its connections are slowed down.
+KEYLESS_PER_SECOND = 100.0
+KEYLESS_BURST = 500.0
 UNREAD_SHARE = 0.5  # Of the unread bytes, for one address or key.
 
 Displaced: TypeAlias = Literal["idle", "slow_request", "unread_response"]
@@ -82,6 +86,7 @@ class ConnectionTable:
         self.displaced: Counter[Displaced] = Counter()
         self._trusted = trusted_proxies
         self._monotonic = monotonic
+        self._keyless = TokenBuckets(KEYLESS_PER_SECOND, KEYLESS_BURST, monotonic=monotonic)
         self._files_max = connection_files_max()
         self._connections: Counter[Owner] = Counter()
         self._unread_bytes: Counter[Owner] = Counter()
@@ -97,6 +102,16 @@ class ConnectionTable:
     @property
     def unread_bytes(self) -> int:
         return self._unread_bytes[ALL]
+
+    def is_flooded_by(self, host: str) -> bool:
+        """Count a request without a valid key; return whether the address sent too many."""
+        if not host or is_in_any(host, self._trusted):
+            return False
+        address = network_of(host)
+        if self._keyless.wait(address):
+            return True
+        self._keyless.take(address)
+        return False
 
     # -- Connections ---------------------------------------------------------
 

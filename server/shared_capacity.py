@@ -7,6 +7,8 @@
 * A request starts in a turn of its tenant, or of its address (``RequestTurns``).
 * The request after one above the rate limit starts RATE_LIMITED_PAUSE_SECONDS later. Otherwise a
   client that ignores ``Retry-After`` takes more of the process than one within its rate.
+* So does the request after one without a valid key, which no rate limit counts, if the address of
+  the connection sends too many: to public operations, unknown paths, or with wrong keys.
 """
 
 import asyncio
@@ -38,6 +40,7 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
     _slot: Slot | None = None  # None above a limit.
     _write_deadline: float | None = None
     _starts_from = 0.0  # No request starts before this time of the event loop.
+    _has_caller = False  # The current request has a valid key.
     _is_completing = False  # A response is complete, but the client has not read it.
 
     def __init__(
@@ -93,7 +96,7 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
         return self.transport.get_write_buffer_size()
 
     def claim(self, actor: str, tenant: str) -> bool:
-        self._tenant = tenant
+        self._tenant, self._has_caller = tenant, True
         return self._slot is None or self._table.claim(self._slot, actor)
 
     def slow_down(self) -> None:
@@ -107,6 +110,7 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
 
         def start() -> None:
             if not cycle.disconnected:
+                self._has_caller = False
                 begin(cycle, app)
 
         owner = f"address {self.address}" if self._tenant is None else self._tenant
@@ -161,6 +165,8 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
             self.flow.pause_reading()
         else:
             is_last = not self.pipeline
+            if not self._has_caller and self._table.is_flooded_by(self.address):
+                self.slow_down()
             super().on_response_complete()
             if is_last:
                 self.on_responses_read()

@@ -1,10 +1,11 @@
-"""A connection whose request exceeded the rate limit starts its next request later."""
+"""A connection whose request exceeded a limit starts its next request later."""
 
 import time
 
 import pytest
 
 from quorate.server import shared_capacity
+from quorate.server.connection_table import ConnectionTable
 from quorate.server.shared_capacity import RATE_LIMITED_PAUSE_SECONDS
 from tests.integration.api.http_server import EchoApplication, RunningServer, get
 from tests.integration.api.raw_clients import RawConnection
@@ -40,6 +41,25 @@ def test_other_connections_are_not_delayed(
         assert other.read_response().body == b"/next"
 
     assert "/delayed" not in application.begun
+
+
+@pytest.mark.parametrize("path", ["/anything", "/echo"])
+@pytest.mark.parametrize("is_pipelined", [True, False])
+def test_flood_without_a_key_is_slowed_down(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, path: str, *, is_pipelined: bool
+) -> None:
+    """No rate limit counts these requests. ``/echo`` rejects every key."""
+    monkeypatch.setattr(ConnectionTable, "is_flooded_by", lambda _table, _host: True)
+    with RawConnection(server.port) as connection:
+        connection.send(get(path) + NEXT if is_pipelined else get(path))
+        connection.read_response()
+        read_at = time.monotonic()
+        if not is_pipelined:
+            connection.send(NEXT)
+
+        assert connection.read_response().body == b"/next"
+
+    assert time.monotonic() - read_at >= RATE_LIMITED_PAUSE_SECONDS / 2
 
 
 def test_request_of_a_client_that_left_never_starts(

@@ -7,6 +7,8 @@ import pytest
 from quorate.runtime.service_defaults import CONNECTION_LIMITS
 from quorate.server.connection_table import (
     FRESH_SECONDS,
+    KEYLESS_BURST,
+    KEYLESS_PER_SECOND,
     ConnectionLimits,
     ConnectionTable,
     Displaced,
@@ -201,3 +203,32 @@ def test_read_response_is_not_counted() -> None:
         assert table.table.remove_unread(slot) == 90
     assert not any(gave_way(connected))
     assert table.table.unread_bytes == 0
+
+
+# -- Requests without a valid key ---------------------------------------------------
+
+
+def test_address_that_sends_too_many_of_them_floods() -> None:
+    table = Table()
+
+    def send(count: float, address: str = ADDRESS) -> int:
+        """Return how many of them were too many."""
+        return sum(table.table.is_flooded_by(address) for _ in range(round(count)))
+
+    assert send(KEYLESS_BURST) == 0
+    assert send(10) == 10
+    assert send(10, OTHER_ADDRESS) == 0
+    table.clock.now += 1
+    assert send(KEYLESS_PER_SECOND) == 0
+    assert send(10) == 10
+
+
+def test_addresses_of_one_network_flood_together_and_a_trusted_proxy_never() -> None:
+    table = Table().table
+    for number in range(round(KEYLESS_BURST)):
+        assert not table.is_flooded_by(f"2001:db8::{number % 2 + 1}")
+        assert not table.is_flooded_by(PROXY)
+
+    assert table.is_flooded_by("2001:db8::3")
+    assert not table.is_flooded_by(PROXY)
+    assert not table.is_flooded_by("")
