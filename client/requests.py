@@ -122,11 +122,12 @@ def remove_agent(agent_id: str) -> Request[RemovedInfo]:
 def list_agents(
     *,
     status: AgentStatus | None = None,
+    with_counts: bool = True,
     after: str | None = None,
     limit: int = PAGE_LENGTH_DEFAULT,
 ) -> Request[list[AgentInfo]]:
     """List agents; without a status, those that have not deregistered."""
-    query = unchecked(AgentsQuery)(status=status, after=after, limit=limit)
+    query = unchecked(AgentsQuery)(status=status, with_counts=with_counts, after=after, limit=limit)
     return request_for(LIST_AGENTS, query=query)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, literal_column, select
 
 from quorate.domain.identity.agents import Agent
 from quorate.domain.shared.records import record
@@ -19,10 +19,12 @@ from quorate.projections.tables import (
 
 @record
 class AgentRow:
+    """An agent, and its counts where they were asked for."""
+
     agent: Agent
-    leases_held: int
-    tasks_claimed: int
-    unread_mail: int
+    leases_held: int | None
+    tasks_claimed: int | None
+    unread_mail: int | None
 
 
 def counted_agents() -> Select[Any]:
@@ -47,7 +49,16 @@ def counted_agents() -> Select[Any]:
         agents,
         held.scalar_subquery().label("leases_held"),
         claimed.scalar_subquery().label("tasks_claimed"),
-        unread.scalar_subquery().label("unread_mail"),
+        # Without a mailbox there is no row.
+        func.coalesce(unread.scalar_subquery(), literal_column("0")).label("unread_mail"),
+    )
+
+
+def uncounted_agents() -> Select[Any]:
+    """Select the same columns without counting: the leases of an agent are counted one by one."""
+    nothing: ColumnElement[None] = literal_column("NULL")
+    return select(
+        agents, *(nothing.label(name) for name in ("leases_held", "tasks_claimed", "unread_mail"))
     )
 
 
@@ -56,5 +67,5 @@ def agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with 
         agent=agent_rows.from_row(row),
         leases_held=row.leases_held,
         tasks_claimed=row.tasks_claimed,
-        unread_mail=row.unread_mail or 0,  # None: it has no mailbox.
+        unread_mail=row.unread_mail,
     )

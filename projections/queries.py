@@ -24,7 +24,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.contents import ContentReader
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
-from quorate.projections.agent_counts import AgentRow, agent_row, counted_agents
+from quorate.projections.agent_counts import AgentRow, agent_row, counted_agents, uncounted_agents
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_rows
 from quorate.projections.electorates import (
@@ -110,11 +110,14 @@ class Reader:
         limit: int,
         status: str | None = None,
         size: Size[AgentRow] = UNSIZED,
+        *,
+        with_counts: bool = True,
     ) -> QueryResult[Sequence[AgentRow]]:
         """Return agents in the order of ids; by default those that have not deregistered."""
         async with self._snapshot(tenant) as snapshot:
             values = {"tenant": tenant, "after": after, "now": snapshot.now}
-            listing = Listing(self._queries.agents[status], values, agent_row)
+            queries = self._queries.agents if with_counts else self._queries.agents_only
+            listing = Listing(queries[status], values, agent_row)
             return await snapshot.page(listing, limit, size)
 
     async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
@@ -298,19 +301,24 @@ class _Queries:
         named: BindParameter[str] = bindparam("id")
         after: BindParameter[str] = bindparam("after")
         limit: BindParameter[int] = bindparam("limit")
-        counted = counted_agents().where(in_tenant[agents], agents.c.status != "reserved")
-        self.agent = self._query(counted.where(agents.c.id == named))
         is_overdue = agents.c.active_until < bindparam("now")
         recorded = agents.c.status
-        self.agents = {
-            status: self._page(counted.where(where), agents.c.id > after, agents.c.id, limit)
-            for status, where in {
-                None: recorded != "deregistered",
-                "active": and_(recorded == "active", ~is_overdue),
-                "inactive": or_(recorded == "lapsed", and_(recorded == "active", is_overdue)),
-                "deregistered": recorded == "deregistered",
-            }.items()
+        of_status = {
+            None: recorded != "deregistered",
+            "active": and_(recorded == "active", ~is_overdue),
+            "inactive": or_(recorded == "lapsed", and_(recorded == "active", is_overdue)),
+            "deregistered": recorded == "deregistered",
         }
+        is_known = and_(in_tenant[agents], recorded != "reserved")
+        counted = counted_agents().where(is_known)
+        self.agent = self._query(counted.where(agents.c.id == named))
+        self.agents, self.agents_only = (
+            {
+                status: self._page(found.where(where), agents.c.id > after, agents.c.id, limit)
+                for status, where in of_status.items()
+            }
+            for found in (counted, uncounted_agents().where(is_known))
+        )
         self.settings = self._query(
             select(configs).where(in_tenant[configs], configs.c.agent_id == named)
         )

@@ -147,7 +147,9 @@ async def list_agents(service: Service, call: Call) -> Reply:
         service,
         call,
         LIST_AGENTS.path,
-        lambda after, limit, size: service.reader.agents(tenant, after, limit, query.status, size),
+        lambda after, limit, size: service.reader.agents(
+            *(tenant, after, limit, query.status, size), with_counts=query.with_counts
+        ),
         render=lambda row, now: _with_counts(tenant, row, now),
         cursor=lambda row: row.agent.id,
     )

@@ -253,12 +253,14 @@ def list_agents(
 
 
 def all_agents(
-    api: ApiClient, limit: int, status: "AgentStatus | None" = None
+    api: ApiClient, limit: int, status: "AgentStatus | None" = None, *, with_counts: bool = True
 ) -> "list[AgentInfo]":
     from quorate.client import requests
 
     return api.list_all(
-        lambda after, length: requests.list_agents(status=status, after=after, limit=length),
+        lambda after, length: requests.list_agents(
+            status=status, with_counts=with_counts, after=after, limit=length
+        ),
         limit,
     )
 
@@ -357,7 +359,8 @@ def _id_by_name(api: ApiClient, name: str) -> str:
 
 def names_by_id(api: ApiClient, status: "AgentStatus | None" = None) -> dict[str, str]:
     """Return agent names by id, for tables."""
-    return {agent.id: agent.name for agent in all_agents(api, LIST_LIMIT_MAX, status)}
+    found = all_agents(api, LIST_LIMIT_MAX, status, with_counts=False)
+    return {agent.id: agent.name for agent in found}
 
 
 def print_lines(lines: list[str]) -> None:

@@ -30,7 +30,9 @@ async def load(caller: Caller, place: Place) -> Mapping[str, Any]:
     if named or is_own:
         return {**variables, **await _mailbox(caller, place, mailbox_of(named))}
     variables |= await _deliveries(caller, place)
-    agents = await caller.read("listAgents", limit=PAGE_LENGTH, after=place.get("agents"))
+    agents = await caller.read(
+        "listAgents", with_counts=False, limit=PAGE_LENGTH, after=place.get("agents")
+    )
     return {**variables, "agents": agents.body, "next_agents": agents.next_after}
 
 

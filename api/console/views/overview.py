@@ -33,8 +33,12 @@ class Counter:
 
 
 async def load(caller: Caller, _place: Place) -> Mapping[str, Any]:
-    active = await caller.read("listAgents", status="active", limit=ACTIVE_COUNTED_MAX)
-    inactive = await caller.read("listAgents", status="inactive", limit=PAGE_LENGTH)
+    active = await caller.read(
+        "listAgents", status="active", with_counts=False, limit=ACTIVE_COUNTED_MAX
+    )
+    inactive = await caller.read(
+        "listAgents", status="inactive", with_counts=False, limit=PAGE_LENGTH
+    )
     pending = await caller.read("listConsensus", status="pending", limit=PAGE_LENGTH)
     undelivered = await _undelivered(caller)
     tasks = await _tasks(caller)

@@ -46,7 +46,7 @@ async def pending_and_expired(stage: ProjectionStage) -> tuple[int, int]:
     return len(pending.found), len(expired.found)
 
 
-async def leases_held(stage: ProjectionStage, agent_id: str = ANN) -> int:
+async def leases_held(stage: ProjectionStage, agent_id: str = ANN) -> int | None:
     """Return how many leases an agent holds; both queries must agree."""
     one = await stage.reader.agent(TENANT, agent_id)
     listed = {row.agent.id: row for row in (await stage.reader.agents(TENANT, "", 99)).found}

@@ -65,6 +65,16 @@ async def test_agents_have_numbers_of_leases_claimed_tasks_and_unread_messages(
     assert counts(after["ann"]) == (1, 1, 2)
 
 
+async def test_list_without_counts_has_the_same_agents(service: InProcess) -> None:
+    await work(service)
+    listed = (await service.get(AGENTS)).json
+    without = (await service.get(f"{AGENTS}?withCounts=false")).json
+
+    assert without == [
+        {name: value for name, value in one.items() if name not in COUNTS} for one in listed
+    ]
+
+
 async def test_replay_has_the_same_agents(service: InProcess) -> None:
     await work(service)
     events = (await service.get("/v1/events?limit=1000")).json["events"]

@@ -50,7 +50,7 @@ class Reads:
         self._admin = Principal(key_id="keyadmin", role="admin", tenant=OPERATORS)
         self._tenant = tenant
         self._makers: Mapping[str, Callable[[str], Iterator[Read]]] = {
-            "listAgents": self._list_by("status", "active", "inactive", "deregistered"),
+            "listAgents": self._agents,
             "getAgent": self._one("agents", "agent_id"),
             "getConfig": self._one("agents", "agent_id"),
             "getLease": self._one("leases", "lease_id"),
@@ -117,6 +117,10 @@ class Reads:
                 yield self._read(operation, limit=1, **{name: value})
 
         return make
+
+    def _agents(self, operation: str) -> Iterator[Read]:
+        yield from self._list_by("status", "active", "inactive", "deregistered")(operation)
+        yield self._read(operation, withCounts="false")
 
     def _of_agents(self, name: str) -> Callable[[str], Iterator[Read]]:
         def make(operation: str) -> Iterator[Read]:
