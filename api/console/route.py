@@ -62,7 +62,7 @@ class ConsoleEndpoint:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._sessions: ConsoleSessions | None = None
-        self._names = AgentNames(service.log)
+        self._names: AgentNames | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = RequestLogEntry(
@@ -163,7 +163,8 @@ class ConsoleEndpoint:
         """Return the names of the agents of a page. The name of an id never changes."""
         if not caller.may_call("listAgents"):
             return {}
-        return await self._names.look_up_all(caller.session.tenant, find_agents(loaded))
+        names = self._names = self._names or AgentNames(self._service.log)
+        return await names.look_up_all(caller.session.tenant, find_agents(loaded))
 
     def _shared(
         self,
