@@ -15,7 +15,7 @@ from quorate.eventlog.envelopes import CommandEnvelope, CommandResult
 from quorate.eventlog.sqlite.connection import SqliteTransaction
 from quorate.eventlog.unit_of_work import UnitOfWork
 
-SECONDS_BEFORE_THE_COMMIT = 0.05
+SECONDS_BEFORE_THE_COMMIT = 0.4  # Most of the time of a batch, also on a slow machine.
 
 _settle, _take, _commit = CommandBus._finish, UnitOfWork.execute, SqliteTransaction.commit
 _waiting: dict[int, "asyncio.Future[CommandResult]"] = {}

@@ -21,7 +21,7 @@ SECONDS_PER_ROUND_MAX = 20
 RESTART_SECONDS_MAX = 30.0  # Finds a start that hangs; its duration depends on the machine.
 ROUNDS = int(os.environ.get("QUORATE_CRASH_ROUNDS", QUICK_ROUNDS))
 SEED = int(os.environ.get("QUORATE_CRASH_SEED", "1"))
-BRIEF_ROUNDS = 3
+BRIEF_ROUNDS = 5
 
 
 @pytest.mark.timeout(60 + ROUNDS * SECONDS_PER_ROUND_MAX)
