@@ -88,7 +88,7 @@ NON_IDENTIFYING_FIELDS = {
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     *("templateId", "format", "model", "description", "delegateOnly", "timeoutSeconds"),
-    *("maxAttempts", "tools", "sessions", "toolControls"),
+    *("maxAttempts", "tools", "sessions", "toolControls", "withCounts"),
     "templateId",
     *session_requests.NON_IDENTIFYING_FIELDS,
     *("task", "context", "preset", "model", "allowTools", "denyTools", "delegateOnly"),
