@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from quorate.api.console.views.view import AS_OF
 from quorate.api.responses import Response
+from quorate.domain.shared.daily_quotas import is_agent
 from quorate.domain.shared.timestamps import instant, iso
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -99,6 +100,7 @@ def environment() -> Environment:
     made.filters["iso"] = iso
     made.filters["facts"] = facts
     made.globals["percent"] = percent
+    made.tests["agent_id"] = is_agent
     return made
 
 

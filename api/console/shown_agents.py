@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 from quorate.contracts.operations import is_id
+from quorate.domain.shared.daily_quotas import is_agent
 
-PREFIX = "agent_"
 SHOWN_MAX = 1_000  # Further agents of a page have their ids.
 
 
@@ -18,7 +18,7 @@ def find_agents(loaded: Any) -> set[str]:  # noqa: ANN401 - what a view loads.
 
 def _ids(value: Any) -> Iterator[str]:  # noqa: ANN401
     if isinstance(value, str):
-        if value.startswith(PREFIX) and is_id(value):
+        if is_agent(value) and is_id(value):
             yield value
     elif isinstance(value, Mapping):
         for one in value.values():

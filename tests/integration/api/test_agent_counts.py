@@ -16,7 +16,7 @@ LEASE = "/v1/agent/coordination/lease"
 LEASES = "/v1/agent/coordination/leases"
 AGENTS = "/v1/agent/agents"
 COUNTS = ("leasesHeld", "tasksClaimed", "unreadMail")
-# Neither the time of the request nor the log alone decides them.
+# A replay does not print them.
 NOT_IN_REPLAY = {"tenantId", "heartbeatWindowSeconds"}
 
 
