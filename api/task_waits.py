@@ -75,7 +75,9 @@ async def claim_task(service: Service, call: Call) -> Reply:
     headers = replay_headers(accepted)
     if found is None:
         return Reply(body=_NOTHING, sequence=accepted.sequence, headers=headers)
-    contents = await service.sessions.task_contents.of(principal.tenant, found.id)
+    contents = accepted.contents
+    if contents is None:
+        contents = await service.sessions.task_contents.all(principal.tenant, [found.id])
     reply = dump({"task": render_claim(found, contents)})
     return Reply(body=reply, sequence=accepted.sequence, headers=headers)
 

@@ -252,7 +252,7 @@ class CommandBus:
                         future.set_result(result)
                 return
 
-    async def _commit(self, envelopes: Sequence[CommandEnvelope]) -> list[CommandResult]:
+    async def _commit(self, envelopes: Sequence[CommandEnvelope]) -> Sequence[CommandResult]:
         began, began_ns = time.perf_counter(), time.time_ns()
         async with self._log.write() as transaction:
             reads = [envelope.command.reads() for envelope in envelopes]
@@ -284,13 +284,13 @@ class CommandBus:
                 new_id=self._new_id,
                 quotas=self._quotas,
             )
-            results = [unit.execute(*one) for one in zip(envelopes, reads, strict=True)]
+            decided = [unit.execute(*one) for one in zip(envelopes, reads, strict=True)]
             if unit.rows:
                 await self._log.append(transaction, unit.rows)
                 await self._states.save(transaction, states)
-                if unit.contents or unit.erased:
-                    await self._contents.save(transaction, unit.contents)
-                    await self._contents.erase(transaction, unit.erased)
+                await self._contents.save(transaction, unit.contents)
+                await self._contents.erase(transaction, unit.erased)
+            results = await self._contents.hand_out(transaction, envelopes, decided)
             await self._answers.save(transaction, unit.to_remember, now)
             await self._answers.replace(transaction, unit.to_replace, now)
         self.failing = self.failing and not unit.rows

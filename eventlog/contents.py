@@ -7,27 +7,28 @@
 * A stored content that is searched is to be indexed; an erased one is removed from the index too.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, TypeAlias
 
 import orjson
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, select
+from sqlalchemy import Select, and_, bindparam, case, delete, func, insert, select
 
-from quorate.domain.shared.contents import Content
+from quorate.domain.shared.contents import Content, Contents
 from quorate.eventlog.database import Database
+from quorate.eventlog.envelopes import Accepted, CommandEnvelope, CommandResult
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.tables import message_bodies, search_documents, unindexed_messages
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 TEXT_PARTS = ("text", "html")
-GATHERED_IDS_MAX = 64
+# Of one part. A larger one is read after the commit: all other commands would wait for it.
+HANDED_OUT_BYTES_MAX = 16 * 1024
 BEGINNING_BYTES = 800
 _columns = message_bodies.c
 
 TenantContent: TypeAlias = tuple[str, Content]
-Contents: TypeAlias = Mapping[tuple[str, str], Content]  # By id and part.
 
 
 class ContentStore:
@@ -48,6 +49,14 @@ class ContentStore:
         ]
         # Not packed: as JSON a body would take twice its size.
         self._by_id = UnpackedQuery(_matching(database, "ids", 2), dialect)
+        small = case((func.length(_columns.body) <= HANDED_OUT_BYTES_MAX, _columns.body))
+        self._handed_out = UnpackedQuery(
+            _matching(database, "ids", 2).with_only_columns(
+                *(_columns.tenant, _columns.message_id, _columns.part, _columns.salt),
+                small.label("body"),
+            ),
+            dialect,
+        )
         by_part = _matching(database, "parts", 3)
         self._by_part = UnpackedQuery(by_part, dialect)
         beginning = func.substr(_columns.body, 1, BEGINNING_BYTES).label("beginning")
@@ -101,46 +110,44 @@ class ContentStore:
             for row in found
         }
 
-    async def read_each(
-        self, transaction: DatabaseTransaction, keys: Sequence[tuple[str, str]]
-    ) -> Mapping[tuple[str, str], Contents]:
-        """Return the contents of each tenant and id, of several tenants at once."""
-        found: dict[tuple[str, str], dict[tuple[str, str], Content]] = {key: {} for key in keys}
-        for row in await transaction.fetch(self._by_id, {"ids": orjson.dumps(keys).decode()}):
-            found[row.tenant, row.message_id][row.message_id, row.part] = content_from_row(row)
-        return found
+    async def hand_out(
+        self,
+        transaction: DatabaseTransaction,
+        envelopes: Sequence[CommandEnvelope],
+        results: Sequence[CommandResult],
+    ) -> Sequence[CommandResult]:
+        """Return the results of a transaction's commands with the contents that they hand out.
+
+        All are read at once, as they are at the end of the transaction.
+        """
+        handing = {
+            index: (envelope.tenant, result.contents_id)
+            for index, (envelope, result) in enumerate(zip(envelopes, results, strict=True))
+            if isinstance(result, Accepted) and result.contents_id and not result.replayed
+        }
+        if not handing:
+            return results
+        found: dict[tuple[str, str], dict[tuple[str, str], Content] | None]
+        found = {key: {} for key in handing.values()}
+        values = {"ids": orjson.dumps(list(found)).decode()}
+        for row in await transaction.fetch(self._handed_out, values):
+            if row.body is None:
+                found[row.tenant, row.message_id] = None
+            elif (contents := found[row.tenant, row.message_id]) is not None:
+                contents[row.message_id, row.part] = content_from_row(row)
+        complete = list(results)
+        for index, key in handing.items():
+            accepted: Any = results[index]
+            complete[index] = replace(accepted, contents=found[key])
+        return complete
 
 
 class ContentReader:
-    """Reads contents for responses.
-
-    Each call reads a snapshot of its own, except ``of``: calls of one turn of the event loop share
-    a transaction that begins after all of them.
-    """
+    """Reads contents for responses. Each call reads a snapshot of its own."""
 
     def __init__(self, log: EventStore) -> None:
         self._log = log
         self._store = ContentStore(log.database)
-        self._gathered: dict[tuple[str, str], None] = {}
-        self._reading: asyncio.Task[Mapping[tuple[str, str], Contents]] | None = None
-
-    async def of(self, tenant: str, id_: str) -> Contents:
-        """Return all contents of one id, for responses that are made many at a time."""
-        if self._reading is None or len(self._gathered) >= GATHERED_IDS_MAX:
-            self._gathered = {}
-            self._reading = asyncio.create_task(self._read_gathered(self._gathered))
-        key = (tenant, id_)
-        self._gathered[key] = None
-        # A caller that is cancelled must not cancel the read of the others.
-        return (await asyncio.shield(self._reading))[key]
-
-    async def _read_gathered(
-        self, keys: Mapping[tuple[str, str], None]
-    ) -> Mapping[tuple[str, str], Contents]:
-        if self._gathered is keys:
-            self._reading = None  # Later calls may need later commits.
-        async with self._log.read() as transaction:
-            return await self._store.read_each(transaction, list(keys))
 
     async def texts(self, tenant: str, ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
         """Return the texts by id and part (TEXT_PARTS); erased ones are absent."""

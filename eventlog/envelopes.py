@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from quorate.domain.shared.contents import Contents
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 
@@ -54,11 +55,16 @@ class Accepted:
 
     ``replayed``: an earlier request with the same idempotency key executed the command. This is its
     stored response, or what is left of the right that it stated.
+
+    ``contents``: what the command hands out under ``contents_id``. None if it hands out nothing, or
+    if it was not read with the command: for a replayed response, and for large contents.
     """
 
     body: bytes
     sequence: int
     replayed: bool = False
+    contents_id: str | None = None
+    contents: Contents | None = None
 
 
 @record

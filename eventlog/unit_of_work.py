@@ -22,7 +22,13 @@ from quorate.domain.identity.tenants import check_not_paused
 from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
 from quorate.domain.shared import daily_quotas
 from quorate.domain.shared.aggregates import Event, Reads
-from quorate.domain.shared.contents import CONTENT_BYTES_MAX, Content, content_id_of, contents_of
+from quorate.domain.shared.contents import (
+    CONTENT_BYTES_MAX,
+    Content,
+    content_id_of,
+    contents_of,
+    handed_out,
+)
 from quorate.domain.shared.deadlines import due_events
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import UNLIMITED, Quotas, with_limits
@@ -187,8 +193,12 @@ class UnitOfWork:
         self._record(envelope, state, _with_reactions(state, events))
         if events and (contents := contents_of(envelope.command)):
             self._keep(envelope.tenant, contents, self.rows[recorded:])
-        body = envelope.render(envelope.command.result(state, events))
-        return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
+        result = envelope.command.result(state, events)
+        return Accepted(
+            body=envelope.render(result),
+            sequence=self._heads[envelope.tenant].sequence,
+            contents_id=handed_out(envelope.command, result),
+        )
 
     def _reject(
         self,

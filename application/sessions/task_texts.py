@@ -10,9 +10,8 @@ from quorate.contracts.problems import Problem
 from quorate.domain.sessions.task_events import UNNAMED
 from quorate.domain.sessions.task_states import Artifact, Task
 from quorate.domain.sessions.tasks import CONTEXT_PART, TASK_PART, TEXT_PART
-from quorate.domain.shared.contents import Content
+from quorate.domain.shared.contents import Content, Contents
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp, iso
-from quorate.eventlog.contents import Contents
 
 TASK_ID = "task_"
 OUTPUT_ID, ARTIFACT_ID, INPUT_ID = "output_", "artifact_", "input_"

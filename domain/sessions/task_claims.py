@@ -133,6 +133,9 @@ class ClaimTask:
         loaded = [task for task in state[TASKS].values() if task.preset in self.presets]
         return ClaimResult(task=None, is_exhausted=len(loaded) < CANDIDATES_MAX)
 
+    def hands_out(self, result: ClaimResult) -> str | None:
+        return None if result.task is None else result.task.id
+
 
 def _until(context: DecisionContext, seconds: int) -> Timestamp:
     return Timestamp(context.now + seconds * MILLISECONDS_PER_SECOND)

@@ -4,6 +4,8 @@
   chain therefore proves a body for as long as it exists, and remains valid when it is erased.
 * A command with contents has a method ``contents``. They are stored in the transaction that records
   its events, and not at all if it records none.
+* A command that hands contents out, such as the text of a claimed task, has a method
+  ``hands_out``. They are read in its transaction.
 * The id of contents is that of their event's stream, ``category-id``. One event refers to all
   contents of an id.
 * An aggregate declares which of its events erase contents (``Aggregate.erases``).
@@ -11,9 +13,9 @@
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from quorate.domain.shared.records import record
 
@@ -53,6 +55,9 @@ class Content:
         return ContentRef(part=self.part, sha256=self.sha256, bytes=len(self.data))
 
 
+Contents: TypeAlias = Mapping[tuple[str, str], Content]  # By id and part.
+
+
 def content_id_of(stream: str) -> str:
     """Return the id of the contents to which the events of a stream refer."""
     return stream.partition("-")[2]
@@ -69,3 +74,9 @@ def contents_of(command: object) -> Sequence[Content]:
     """Return the contents of any command; most have none."""
     contents: Callable[[], Sequence[Content]] | None = getattr(command, "contents", None)
     return () if contents is None else contents()
+
+
+def handed_out(command: object, result: Any) -> str | None:  # noqa: ANN401 - of any command.
+    """Return the id whose contents belong to the result of a command; most hand out none."""
+    hands_out: Callable[[Any], str | None] | None = getattr(command, "hands_out", None)
+    return None if hands_out is None else hands_out(result)

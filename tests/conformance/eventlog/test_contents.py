@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from quorate.eventlog.archive import content_pages
 from quorate.eventlog.archive.content_pages import ContentPages
 from quorate.eventlog.contents import ContentReader, ContentStore
 from quorate.eventlog.envelopes import Accepted, CommandFailed, Rejected, Unavailable
-from quorate.eventlog.tables import answers
+from quorate.eventlog.tables import answers, unindexed_messages
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, Key, Stage
 from tests.unit.support.sample_commands import KIM, LEE, acquire, key_of, register, release
@@ -171,6 +172,20 @@ async def test_events_and_contents_are_committed_together(
 
     assert len(await stage.events()) - events == is_committed
     assert len(await stored(stage)) == is_committed
+
+
+@pytest.mark.parametrize("is_searched", [True, False])
+async def test_content_is_marked_for_the_index_if_it_is_searched(
+    stage: Stage, *, is_searched: bool
+) -> None:
+    await stage.create_agents("ann")
+    given = replace(content(), is_searched=is_searched)
+    await stage.execute(with_contents(acquire("ann"), given))
+
+    async with stage.log.read() as transaction:
+        query = Query(select(unindexed_messages), stage.database.dialect)
+        marked = await transaction.fetch(query, {})
+    assert len(marked) == is_searched
 
 
 async def test_responses_and_log_messages_contain_no_contents(
