@@ -65,8 +65,8 @@ async def list_events(service: Service, call: Call) -> Reply:
             "logId": service.log.id,
         }
     )
-    scanned = page.scanned_to - query.after  # A filtered page may read many events for few.
-    service.read_budget.charge(principal, max(len(body), scanned * SCANNED_EVENT_BYTES))
+    # A filtered page may read many events for few.
+    service.read_budget.charge(principal, max(len(body), page.scanned * SCANNED_EVENT_BYTES))
     return Reply(body=body, sequence=page.head)
 
 

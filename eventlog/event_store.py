@@ -89,12 +89,14 @@ class Gap:
 class Page:
     """Events of one tenant, oldest first; the next page starts after ``scanned_to``.
 
-    ``gap`` is the archived range before them, if the requested page began in it.
+    ``gap`` is the archived range before them, if the requested page began in it. ``scanned`` is how
+    many events were read: those before ``since`` and archived ones are skipped.
     """
 
     events: Sequence[RecordedEvent]
     head: int
     scanned_to: int
+    scanned: int
     gap: Gap | None
 
 
@@ -234,12 +236,17 @@ class EventStore:
                 await transaction.look_up([next_part(after, until)])
             while builder.needs_part:
                 await transaction.look_up([next_part(builder.items[-1].sequence, until)])
-        head = heads.tenants[tenant].sequence
-        if until >= span.until:
-            until = max(until, head)  # All later events are too late for the filter.
-        found = builder.items
-        scanned_to = found[-1].sequence if builder.has_more else min(head, until)
-        return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
+        head, found = heads.tenants[tenant].sequence, builder.items
+        read_to = found[-1].sequence if builder.has_more else min(head, until)
+        # All later events are too late for the filter.
+        is_last = not builder.has_more and until >= span.until
+        return Page(
+            events=found,
+            head=head,
+            scanned_to=max(head if is_last else read_to, after),
+            scanned=max(0, read_to - after),
+            gap=gap,
+        )
 
     def oldest_lookup(self, oldest: "OldestEvent") -> Lookup:
         """Return the lookup that fills ``oldest``."""

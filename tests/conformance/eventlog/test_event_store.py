@@ -324,6 +324,26 @@ async def test_empty_page_reports_how_far_it_scanned(
     assert [event.sequence for event in page.events] == [11]
 
 
+async def test_page_counts_the_events_that_were_read(stage: Stage) -> None:
+    await stage.create_agents(*(f"agent{number}" for number in range(5)))
+    stage.clock.move(minutes=1)
+    since = stage.clock.now
+    await stage.execute(register("late"), register("later"))
+    stage.clock.move(minutes=1)
+    future = stage.clock.now
+
+    async def scanned(after: int, limit: int = 9, **conditions: Any) -> int:  # noqa: ANN401
+        return (await stage.log.page(TENANT, after, limit, Filter(**conditions))).scanned
+
+    assert await scanned(0, type="AgentRegistered") == 8
+    assert await scanned(0, limit=3) == 3
+    assert await scanned(6) == 2
+    assert await scanned(8) == await scanned(100) == 0
+    assert await scanned(0, since=since) == 2, "the time is found by index"
+    assert await scanned(0, since=future) == 0
+    assert await scanned(0, until=since) <= 7
+
+
 async def test_log_can_be_followed_by_position(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.create_agents("cid", tenant=OTHER_TENANT)

@@ -237,3 +237,18 @@ async def test_filtered_page_of_the_log_counts_the_events_that_were_scanned(
     assert page.json["events"] == []
     scanned = page.json["next"]
     assert rejected.json["retryAfterSeconds"] > scanned * SCANNED_EVENT_BYTES * 0.9 > len(page.body)
+
+
+async def test_page_of_the_log_since_a_time_does_not_count_earlier_events(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = filled.service.running.service.read_budget
+    last = (await filled.service.get("/v1/events?limit=1000")).json["events"][-1]
+    monkeypatch.setattr(budget, "_tenants", make_buckets(1, 1_500))
+    path = f"/v1/events?limit=1&since={last['at']}"
+
+    for _ in range(2):
+        page = await filled.service.get(path)
+        assert page.status == 200
+        assert len(page.json["events"]) == 1
+    assert last["sequence"] * SCANNED_EVENT_BYTES > 1_500, "all earlier events would be too many"
