@@ -1,9 +1,12 @@
 """Look up agents' names by their ids, also of agents that only a key names so far.
 
 * Found names are cached. Only the case of a name can change, and names ignore case.
+* Callers that ask for one id at the same time share a read, and get its result in the order of
+  their calls: commands of an agent that wait for its name keep their order.
 * Ids without an agent are not cached: each call queries the database again.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 import orjson
@@ -20,6 +23,7 @@ class AgentNames:
     def __init__(self, log: EventStore) -> None:
         self._log = log
         self._cache: dict[tuple[str, str], str] = {}
+        self._reading: dict[tuple[str, str], asyncio.Task[str | None]] = {}
         asked, (agent_id,) = log.database.rows("asked", 1)
         is_asked = and_(agents.c.tenant == bindparam("tenant"), agents.c.id == agent_id)
         statement = select(agents.c.id, agents.c.name).select_from(asked.join(agents, is_asked))
@@ -29,7 +33,21 @@ class AgentNames:
         return self._cache.get((tenant, agent_id))
 
     async def look_up(self, tenant: str, agent_id: str) -> str | None:
+        key = (tenant, agent_id)
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.create_task(self._read(tenant, agent_id))
+            return await asyncio.shield(reading)
+        if (name := await asyncio.shield(reading)) is not None:
+            return name
+        # The other read may have begun before the agent was registered.
         return (await self.look_up_all(tenant, (agent_id,))).get(agent_id)
+
+    async def _read(self, tenant: str, agent_id: str) -> str | None:
+        try:
+            return (await self.look_up_all(tenant, (agent_id,))).get(agent_id)
+        finally:
+            del self._reading[tenant, agent_id]
 
     async def look_up_all(self, tenant: str, agent_ids: Collection[str]) -> Mapping[str, str]:
         """Return the names of those that exist, by their ids."""

@@ -1,6 +1,7 @@
 """Names of registered agents, and of agents that only have a key."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.conformance.projections.projection_stage import DATABASES, Projection
 from tests.unit.support.sample_commands import ADMIN_KEY, id_of, register
 
 RESERVED = "agent_reserved"
+HANG_SECONDS = 60.0
 
 
 @pytest.fixture(params=DATABASES)
@@ -71,3 +73,55 @@ async def test_cache_is_cleared_at_its_limit(
 
     assert names.cached(TENANT, id_of("ann")) is None
     assert names.cached(TENANT, RESERVED) == "bob"
+
+
+class CountingNames(AgentNames):
+    """Counts its reads; they wait until ``go_on`` is set."""
+
+    reads = 0
+
+    def wait_for(self, go_on: asyncio.Event) -> "CountingNames":
+        self._go_on, self.has_read = go_on, asyncio.Event()
+        return self
+
+    async def look_up_all(self, tenant: str, agent_ids: Collection[str]) -> Mapping[str, str]:
+        self.reads += 1
+        found = await super().look_up_all(tenant, agent_ids)
+        self.has_read.set()
+        await self._go_on.wait()
+        return found
+
+
+async def test_callers_share_a_read_and_keep_their_order(stage: ProjectionStage) -> None:
+    go_on = asyncio.Event()
+    names, order = CountingNames(stage.log).wait_for(go_on), list[int]()
+
+    async def look_up(number: int) -> None:
+        assert await names.look_up(TENANT, id_of("ann")) == "ann"
+        order.append(number)
+
+    calls = [asyncio.create_task(look_up(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    go_on.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+    assert names.reads == 1
+    assert order == [1, 2, 3, 4], "the first one was cancelled, and ends no other"
+
+
+async def test_caller_that_joins_a_read_sees_an_agent_that_registered_before_it(
+    stage: ProjectionStage,
+) -> None:
+    go_on = asyncio.Event()
+    names = CountingNames(stage.log).wait_for(go_on)
+    earlier = asyncio.create_task(names.look_up(TENANT, id_of("eve")))
+    await asyncio.wait_for(names.has_read.wait(), HANG_SECONDS)
+    await stage.submit(register("eve"))
+
+    later = asyncio.create_task(names.look_up(TENANT, id_of("eve")))
+    await asyncio.sleep(0)
+    go_on.set()
+
+    await earlier
+    assert await later == "eve"
