@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 
 from quorate.bench.clients import client
-from quorate.bench.growth import LEASES, wait_until_idle
-from quorate.bench.history import DAY_MINUTES, write_live_leases
+from quorate.bench.growth import LEASES, check_live_leases, wait_until_idle
+from quorate.bench.history import DAY_SECONDS, write_live_leases
 from quorate.bench.processes import BenchService, quorate
 from quorate.bench.report import Row
 
@@ -47,8 +47,9 @@ async def _measure(folder: Path, size: int) -> list[tuple[float, float]]:
     """Return the medians of each page in milliseconds: of the present, and of the past."""
     (folder / "data").mkdir(parents=True, mode=0o700)
     await write_live_leases(folder / "data" / "quorate.db", size)
-    async with quorate(folder, "--heartbeat-window-seconds", str(DAY_MINUTES * 60)) as service:
+    async with quorate(folder, "--heartbeat-window-seconds", str(DAY_SECONDS)) as service:
         await wait_until_idle(service)
+        await check_live_leases(service, size)
         async with client(service) as http:
             await _log_in(http, service)
             moment = await _wait_for_history(http, service.key) * 2 // 3

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from quorate.bench import wrk
-from quorate.bench.history import DAY_MINUTES, write_history, write_live_leases
+from quorate.bench.clients import client
+from quorate.bench.history import DAY_SECONDS, write_history, write_live_leases
 from quorate.bench.processes import BenchService, quorate
 from quorate.bench.report import Row
 from quorate.bench.scenarios import AGENTS, LEASE, load, register
@@ -49,14 +50,25 @@ async def _small_and_large(
 async def _measure(folder: Path, seconds: float, kind: str, size: int, write: Write) -> Row:
     (folder / "data").mkdir(parents=True, mode=0o700)
     await write(folder / "data" / "quorate.db", size)
-    async with quorate(folder, "--heartbeat-window-seconds", str(DAY_MINUTES * 60)) as service:
+    async with quorate(folder, "--heartbeat-window-seconds", str(DAY_SECONDS)) as service:
         await wait_until_idle(service)
+        if write is write_live_leases:
+            await check_live_leases(service, size)
         await register(service, AGENTS)
         result = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
         resident = _resident_megabytes(service)
     note = f"p99 {result.p99_milliseconds:.1f} ms; {resident:.0f} MB resident"
     name = f"acquisitions among {size:,} {kind}"
     return Row(name=name, unit="commands/s", value=result.rate, note=note)
+
+
+async def check_live_leases(service: BenchService, size: int) -> None:
+    """Leases that ended while they were written would cost nothing."""
+    async with client(service) as http:
+        answer = (await http.get("/v1/quotas")).raise_for_status()
+    (live,) = [one["used"] for one in answer.json()["quotas"] if one["quota"] == "live_leases"]
+    if live < size:
+        raise RuntimeError(f"Only {live:,} of {size:,} leases are live")
 
 
 async def wait_until_idle(service: BenchService) -> None:

@@ -30,6 +30,7 @@ STEP_MILLISECONDS = 2_000
 HEARTBEATS_PER_ROUND = 6
 WINDOW_SECONDS = 300
 DAY_MINUTES = 24 * 60
+DAY_SECONDS = DAY_MINUTES * 60
 PRINCIPAL = Principal(key_id="bench", role="tenant", tenant=TENANT)
 _NEW_ID = Uuid7()
 
@@ -47,9 +48,9 @@ async def write_history(path: Path, events: int, *, unreleased_every: int = 3) -
 
 
 async def write_live_leases(path: Path, leases_held: int) -> None:
-    """Write leases that expire in a day."""
+    """Write leases that expire in a day, of agents that stay active for as long."""
     now = Timestamp(round(time.time() * MILLISECONDS_PER_SECOND))
-    async with _open_bus(path, now, 0) as (_, bus):
+    async with _open_bus(path, now, 0, DAY_SECONDS) as (_, bus):
         for start in range(0, leases_held, BATCH_SIZE):
             numbers = range(start, min(start + BATCH_SIZE, leases_held))
             await _submit(
@@ -63,7 +64,7 @@ async def write_live_leases(path: Path, leases_held: int) -> None:
 
 @asynccontextmanager
 async def _open_bus(
-    path: Path, start: Timestamp, step_milliseconds: int
+    path: Path, start: Timestamp, step_milliseconds: int, window_seconds: float = WINDOW_SECONDS
 ) -> AsyncIterator[tuple[EventStore, CommandBus]]:
     """Open a log with a tenant and agents. Its clock advances by a step in each transaction."""
     now = itertools.count(start, step_milliseconds)
@@ -74,7 +75,7 @@ async def _open_bus(
         SqlStateStore(log.database),
         clock=lambda: Timestamp(next(now)),
         new_id=_NEW_ID,
-        window_seconds=WINDOW_SECONDS,
+        window_seconds=window_seconds,
     )
     bus.open()
     try:
