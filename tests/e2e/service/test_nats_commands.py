@@ -31,7 +31,6 @@ CONTACT = "user@example.com"
 ONE_SECOND = 1 / 60  # In minutes.
 PAUSE_SECONDS = 1.0  # A sooner heartbeat is not recorded, with a timeout of 300 s.
 RIVALS = 8
-IN_A_ROW = 50
 COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
 FROM_TEXT = re.compile(
     r", unable to (?:parse string as an? \w+|interpret input)"
@@ -381,22 +380,3 @@ async def test_long_poll_does_not_delay_other_commands(
 
     (notification,) = (await waiting).json()["notifications"]
     assert notification["data"]["contactEmail"] == CONTACT
-
-
-async def test_first_commands_of_an_agent_are_executed_in_their_order(tenant: Tenant) -> None:
-    """They arrive before the service has looked up the name of the agent."""
-    ann = await NatsAgent.of(await tenant.create_agent("ann"))
-    contacts = [f"user{number:03}@example.com" for number in range(IN_A_ROW)]
-    for one in contacts:
-        message, inbox = json.dumps({"contactEmail": one}).encode(), ann.client.new_inbox()
-        await ann.client.publish(ann.subject("acquireLease"), message, reply=inbox)
-
-    async def granted() -> list[str]:
-        events = [one for one in await tenant.events() if one["type"] == "LeaseAcquired"]
-        return [event["data"]["contactEmail"] for event in events]
-
-    async def are_all_granted() -> bool:
-        return len(await granted()) == IN_A_ROW
-
-    await wait_until(are_all_granted)
-    assert await granted() == contacts
