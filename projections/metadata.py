@@ -11,6 +11,8 @@ Values: TypeAlias = tuple[Any, ...]  # A row in the order of its table's columns
 Row: TypeAlias = Any  # A row that was read, its columns by name.
 # A column whose new value is added to the stored one, so that a transaction need not read it.
 ADDED = "added"
+# The columns for which an index is not searched: it contains them, so that a count reads no rows.
+CONTAINED = "contained"
 
 
 def without(left_out: Column[Any]) -> list[ColumnElement[Any]]:
@@ -21,4 +23,4 @@ def without(left_out: Column[Any]) -> list[ColumnElement[Any]]:
     ]
 
 
-__all__ = ["ADDED", "Row", "Values", "metadata", "sql", "without"]
+__all__ = ["ADDED", "CONTAINED", "Row", "Values", "metadata", "sql", "without"]

@@ -17,7 +17,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.projections.identity import agents
-from quorate.projections.metadata import Row, Values, metadata, sql
+from quorate.projections.metadata import CONTAINED, Row, Values, metadata, sql
 from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
 
 _LIVE = sql("ended_at IS NULL")
@@ -47,7 +47,18 @@ TABLE = Table(
         sqlite_where=_LIVE,
         postgresql_where=_LIVE,
     ),
-    Index("leases_held", "agent_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    # With all that a count compares, so that it reads no rows: an agent may hold thousands. SQLite
+    # compares ``ended_at`` too, although the index has live leases only.
+    Index(
+        "leases_held",
+        "agent_id",
+        "expires_at",
+        "ended_at",
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+        postgresql_include=["tenant"],
+        info={CONTAINED: ("expires_at", "ended_at", "tenant")},
+    ),
     Index("leases_due", "expires_at", sqlite_where=_LIVE, postgresql_where=_LIVE),
     sqlite_with_rowid=False,
 )

@@ -4,7 +4,8 @@
   which it was true. ``node`` is the place of these positions in a tree (``nodes.py``).
 * The current version has the end and the node OPEN. A row that was removed keeps its last version
   there, with ``is_removed``, so that no list needs another table of what existed.
-* An index of a read model has a counterpart that ends with the node.
+* An index of a read model has a counterpart that ends with the node, and then the columns that the
+  index only contains.
 * No column is written here: a change of a read model changes its history too. After such an
   upgrade the tables are created and filled again (``refill.py``).
 """
@@ -28,7 +29,7 @@ from sqlalchemy.sql.selectable import NamedFromClause
 from quorate.projections.coordination import leases
 from quorate.projections.history.nodes import OPEN
 from quorate.projections.identity import agents
-from quorate.projections.metadata import sql
+from quorate.projections.metadata import CONTAINED, sql
 from quorate.projections.registry import REPOSITORIES
 
 metadata = MetaData()
@@ -89,14 +90,20 @@ def _history_of(table: Table) -> Table:
 
 
 def _add_index(history: Table, index: Index) -> None:
+    contained: Sequence[str] = index.info.get(CONTAINED, ())
     parts: Sequence[Any] = [
-        history.c[one.name] if isinstance(one, Column) else one for one in index.expressions
+        history.c[one.name] if isinstance(one, Column) else one
+        for one in index.expressions
+        if not isinstance(one, Column) or one.name not in contained
     ]
+    last: Sequence[str] = ("node", "from_position", "until_position")
+    if contained:
+        last = (*last, "is_removed", *contained)
     where = index.dialect_options["sqlite"]["where"]
     Index(
         f"{index.name}_history",
         *parts,
-        *(history.c.node, history.c.from_position, history.c.until_position),
+        *(history.c[name] for name in last),
         sqlite_where=where,
         postgresql_where=where,
     )

@@ -15,7 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 27))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 28))
 NEWEST = REVISIONS[-1]
 VERSION_TABLE = "schema_version"  # Not Alembic's default name: other software may use the database.
 _BEFORE_NUMBERS = {"notices", "contenders"}

@@ -29,7 +29,7 @@ AGGREGATE = {
     "projections/coordination/pauses.py",
     "projections/registry.py",
     "projections/migrations/revisions.py",
-    "projections/migrations/versions/r0027_pauses.py",
+    "projections/migrations/versions/r0028_pauses.py",
     "tests/golden/events/ContactPaused.v1.json",
     "tests/golden/events/PauseEnded.v1.json",
 }

@@ -65,7 +65,7 @@ async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
             "overdue.message",
             "mail_entries USING INDEX mail_entries_by_id (tenant=? AND id>? AND id<?)",
         ),
-        ("overdue.agent", "leases USING INDEX leases_held (agent_id=?)"),
+        ("overdue.agent", "leases USING COVERING INDEX leases_held (agent_id=?)"),
         (
             "states.mail_entry.owner:mail_entry",
             "mail_entries USING INDEX mail_entries_by_id (tenant=? AND id>? AND id<?)",
