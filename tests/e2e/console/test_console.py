@@ -4,6 +4,8 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ ATTEMPTS = 5
 ROWS_MAX = 200  # Of a list in console.js.
 # QUORATE_GROWTH_EVENTS=10000 takes a minute on a slow machine.
 GROWTH_EVENTS = int(os.environ.get("QUORATE_GROWTH_EVENTS", "600"))
+WRITERS = 4
 GROWTH_BYTES_MAX = 400_000
 GROWTH_NODES_MAX = 2_000
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe " + "a" * 70
@@ -338,6 +341,11 @@ class Memory:
         return values["JSHeapUsedSize"], values["Nodes"]
 
 
+def acquire_and_release(api: Api, agent: str, number: int) -> bool:
+    lease = api.acquire(agent, f"growth{number % 50}@example.com")
+    return bool(api.client.delete(f"{COORDINATION}/lease/{lease['id']}").is_success)
+
+
 @pytest.mark.parametrize("is_paused", [False, True], ids=["live", "paused"])
 def test_page_does_not_grow_with_the_log(
     watched: Watched, api: Api, capsys: pytest.CaptureFixture[str], *, is_paused: bool
@@ -350,9 +358,9 @@ def test_page_does_not_grow_with_the_log(
     memory = Memory(page)
     seen, began = [], time.monotonic()
     for _ in range(3):
-        for number in range(GROWTH_EVENTS // 2):
-            lease = api.acquire(ann, f"growth{number % 50}@example.com")
-            api.client.delete(f"{COORDINATION}/lease/{lease['id']}")
+        write = partial(acquire_and_release, api, ann)
+        with ThreadPoolExecutor(WRITERS) as writers:
+            assert all(writers.map(write, range(GROWTH_EVENTS // 2)))
         head = api.client.get("/v1/events?limit=1").json()["head"]
         newest = page.locator(f"#event-{head}")
         if not is_paused:
