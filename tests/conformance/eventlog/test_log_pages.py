@@ -8,18 +8,8 @@ import pytest
 from quorate.eventlog import event_store as log_module
 from quorate.eventlog import pages as event_pages
 from quorate.eventlog.event_filter import Filter
-from tests.conformance.eventlog.conformance import (
-    OTHER_TENANT,
-    TENANT,
-    Stage,
-)
-from tests.unit.support.sample_commands import (
-    KIM,
-    LEE,
-    acquire,
-    propose,
-    register,
-)
+from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, Stage
+from tests.unit.support.sample_commands import KIM, LEE, acquire, propose, register
 from tests.unit.support.specification import NOON, after
 
 EVERYTHING = Filter()
@@ -177,7 +167,7 @@ async def test_events_are_filtered_by_time(stage: Stage) -> None:
 
 
 async def test_filter_by_time_applies_to_a_tenant_without_events(stage: Stage) -> None:
-    page = await stage.log.page("nobody", 0, limit=5, conditions=Filter(since=NOON, until=NOON))
+    page = await stage.log.page("unknown", 0, limit=5, conditions=Filter(since=NOON, until=NOON))
 
     assert (page.events, page.head, page.scanned_to) == ([], 0, 0)
 
