@@ -1,7 +1,8 @@
 """At every moment, each operation that reads answers as on a log that was stopped there.
 
 The log has random commands of every kind. What is compared is the whole response.
-QUORATE_PASTS sets the number of histories on each database.
+QUORATE_PASTS sets the number of histories on each database, QUORATE_PAST_ROUNDS their length, and
+QUORATE_PAST_MOMENTS at how many moments of each answers are compared: a number, or "all".
 """
 
 import os
@@ -35,8 +36,10 @@ from tests.support.postgres import PostgresServer
 
 HISTORIES = int(os.environ.get("QUORATE_PASTS", "1"))
 SEEDS = range(1, HISTORIES + 1)
-ROUNDS = 24
-MOMENTS = 7
+ROUNDS = int(os.environ.get("QUORATE_PAST_ROUNDS", "24"))
+MOMENTS_NAMED = os.environ.get("QUORATE_PAST_MOMENTS", "7")
+EVERY_MOMENT = MOMENTS_NAMED == "all"
+MOMENTS = 7 if EVERY_MOMENT else int(MOMENTS_NAMED)
 READS_PER_OPERATION = 4
 TENANT = TENANTS[0]
 
@@ -64,13 +67,15 @@ class _Moment:
 
 
 async def moments_of(log: EventStore, seed: int) -> Sequence[_Moment]:
-    """Return some moments of the tenant, in their order."""
+    """Return some moments of the tenant, or all, in their order."""
     rows = await log.after(0, 100_000)
     moments = [
         _Moment(event=row, time=iso(row.at) if following is None or following.at > row.at else None)
         for row, following in zip_longest(rows, rows[1:])
         if row.tenant == TENANT
     ]
+    if EVERY_MOMENT:
+        return moments
     chooser = random.Random(seed)
     named = [one for one in moments if one.time is not None]
     chosen = {
