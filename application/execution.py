@@ -29,7 +29,7 @@ from quorate.domain.shared.quotas import Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.commands import Commands
 from quorate.eventlog.envelopes import Accepted, CommandEnvelope, Idempotency, Rejected
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.moments import current_moment
@@ -65,7 +65,7 @@ class MetricsPage(Protocol):
 @record
 class Service:
     log: EventStore
-    command_bus: CommandBus
+    command_bus: Commands
     reader: Reader
     notifications: NotificationQueries
     mail: MailService

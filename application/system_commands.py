@@ -6,7 +6,7 @@ from typing import Any
 from quorate.domain.identity.principals import SYSTEM_ACTOR
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.commands import Commands
 from quorate.eventlog.envelopes import CommandEnvelope, CommandResult
 from quorate.eventlog.unit_of_work import NewId
 
@@ -17,7 +17,7 @@ def _no_body(_result: object) -> bytes:
 
 class SystemCommands:
     def __init__(
-        self, command_bus: CommandBus, clock: Callable[[], Timestamp], new_id: NewId
+        self, command_bus: Commands, clock: Callable[[], Timestamp], new_id: NewId
     ) -> None:
         self._command_bus = command_bus
         self._clock = clock

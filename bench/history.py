@@ -31,6 +31,8 @@ HEARTBEATS_PER_ROUND = 6
 WINDOW_SECONDS = 300
 DAY_MINUTES = 24 * 60
 DAY_SECONDS = DAY_MINUTES * 60
+LIVE_SECONDS = DAY_SECONDS // 2
+BATCHES_MORE = 5  # Than those of agents and leases, at most.
 PRINCIPAL = Principal(key_id="bench", role="tenant", tenant=TENANT)
 _NEW_ID = Uuid7()
 
@@ -48,9 +50,15 @@ async def write_history(path: Path, events: int, *, unreleased_every: int = 3) -
 
 
 async def write_live_leases(path: Path, leases_held: int) -> None:
-    """Write leases that expire in a day, of agents that stay active for as long."""
+    """Write leases that expire in a day, of agents that stay active for as long.
+
+    They were granted in the last LIVE_SECONDS, so that no moment of the past has more events around
+    it than a busy service records.
+    """
     now = Timestamp(round(time.time() * MILLISECONDS_PER_SECOND))
-    async with _open_bus(path, now, 0, DAY_SECONDS) as (_, bus):
+    spread = LIVE_SECONDS * MILLISECONDS_PER_SECOND
+    step = spread // (AGENTS + leases_held // BATCH_SIZE + BATCHES_MORE)
+    async with _open_bus(path, Timestamp(now - spread), step, DAY_SECONDS) as (_, bus):
         for start in range(0, leases_held, BATCH_SIZE):
             numbers = range(start, min(start + BATCH_SIZE, leases_held))
             await _submit(

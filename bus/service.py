@@ -59,6 +59,7 @@ class NatsService:
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
         holds_logins: bool = False,
+        serves_agents: bool = True,
         find_active_keys: ActiveKeys | None = None,
         find_expired_keys: FindExpiredKeys | None = None,
         find_agent_keys: FindAgentKeys | None = None,
@@ -72,7 +73,9 @@ class NatsService:
     ) -> None:
         """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited.
 
-        ``holds_logins``: the server at ``nats_url`` is embedded in the parent process.
+        ``holds_logins``: the server at ``nats_url`` is embedded in the parent process. Without
+        ``serves_agents``, another process serves logins and commands; this one only knows who is
+        connected.
         """
         keys = keys or service_keys(data_dir / FOLDER)
         self._url = nats_url
@@ -102,7 +105,8 @@ class NatsService:
             ),
             on_login=self._limits.check_login,
         )
-        self._find_expired_keys = find_expired_keys
+        self._serves_agents = serves_agents
+        self._find_expired_keys = find_expired_keys if serves_agents else None
         self._committed = committed
         self._relays = relays
         self._stream_replicas = stream_replicas
@@ -163,7 +167,8 @@ class NatsService:
             await self.server.start()
         commands = () if self._commands is None else (self._commands,)
         relays = (self.relay,) if self._relays else ()
-        parts = (self.connections, self.callout, *relays, *commands)
+        logins = (self.callout,) if self._serves_agents else ()
+        parts = (self.connections, *logins, *relays, *commands)
         for part in parts:
             self._spawn(part.run(), type(part).__name__)
         if self._find_expired_keys is not None:
@@ -223,7 +228,8 @@ class NatsService:
     def status(self) -> Mapping[str, Any]:
         """Return the state of the relay; ``connected``: agents can connect and get responses."""
         relay = self.relay.status()
-        connected = relay["connected"] if self._relays else self.callout.ready.is_set()
+        serving = self.callout if self._serves_agents else self.connections
+        connected = relay["connected"] if self._relays else serving.ready.is_set()
         return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
     def _connector(self, key: NatsKey, name: str) -> Connect:

@@ -1,5 +1,6 @@
 """Types of options: durations and numbers, with readable bounds in the help and in errors."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import click
 from quorate.cli.output.console import format_seconds
 from quorate.runtime.service_defaults import LIMIT_MAX
 
+WORKERS_MAX = 64
 SEQUENCE_MAX = 2**53 - 1  # As in contracts/wire_models.py, whose import would take too long.
 SECONDS_PER_UNIT: Mapping[str, float] = {
     "ms": 0.001,
@@ -112,3 +114,29 @@ def describe_range(minimum: float | None, maximum: float | None) -> str:
     if minimum is not None:
         return f"at least {minimum:.12g}" if minimum else ""
     return "" if maximum is None else f"at most {maximum:.12g}"
+
+
+class WorkerCount(IntegerRange):
+    """A number of processes, or ``auto``: one less than this process may use cores."""
+
+    name = "integer|auto"
+
+    def __init__(self) -> None:
+        super().__init__(1, WORKERS_MAX)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature.
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        if value == "auto":
+            return max(1, min(count_cores() - 1, WORKERS_MAX))
+        return int(super().convert(value, param, ctx))
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

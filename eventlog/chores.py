@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -12,7 +12,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 
 # Its author limits how long it holds the lock of the log: commands wait for it.
-Chore: TypeAlias = Callable[[DatabaseTransaction], Awaitable[None]]
+Chore: TypeAlias = Callable[[DatabaseTransaction], Awaitable[Any]]
 _logger = structlog.get_logger(__name__)
 
 
@@ -20,14 +20,14 @@ class Chores:
     """The work that waits; each has a transaction of its own."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Chore, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[Chore, asyncio.Future[Any]]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def add(self, chore: Chore) -> asyncio.Future[None]:
-        """Return a future that ends with the commit; it raises what the chore raises."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def add(self, chore: Chore) -> asyncio.Future[Any]:
+        """Return a future of what the chore returns or raises; it ends with the commit."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((chore, done))
         return done
 
@@ -38,32 +38,29 @@ class Chores:
             return True
         try:
             async with log.write() as transaction:
-                await chore(transaction)
+                result = await chore(transaction)
         except DatabaseUnavailable as error:
             _logger.warning("log.chore_failed", error=str(error))
-            _end(done, error)
+            _fail(done, error)
             return False
         except asyncio.CancelledError:
             done.cancel()
             raise
         except Exception as error:  # A bug in the chore must not end the writer.
             _logger.exception("log.chore_failed")
-            _end(done, error)
+            _fail(done, error)
         else:
-            _end(done)
+            if not done.done():
+                done.set_result(result)
         return True
 
     def reject(self) -> None:
         """Reject what waits: the log is closed or read-only."""
         while self._waiting:
             _, done = self._waiting.popleft()
-            _end(done, Unavailable("The log cannot be written now"))
+            _fail(done, Unavailable("The log cannot be written now"))
 
 
-def _end(done: asyncio.Future[None], error: Exception | None = None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
+def _fail(done: asyncio.Future[Any], error: Exception) -> None:
+    if not done.done():
         done.set_exception(error)

@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -131,30 +131,27 @@ class CommandBus:
                     await self._writer
         self._reject_queued()
 
-    async def run_chore(self, chore: Chore) -> None:
-        """Run maintenance work in a transaction of its own, after the commands that wait.
-
-        Raise Unavailable, DatabaseUnavailable or what the chore raises.
-        """
+    async def run_chore(self, chore: Chore) -> Any:  # noqa: ANN401 - what the chore returns.
+        """See ``Commands``."""
         if self._closing or self.damage:
             raise Unavailable(CORRUPTED if self.damage else "The log is closed")
         done = self._chores.add(chore)
         self._arrived.set()
-        await done
+        return await done
 
     async def submit(self, envelope: CommandEnvelope) -> CommandResult:
-        """Execute a command and return its result, which is durable.
+        """See ``Commands``."""
+        return await self.enqueue(envelope)
 
-        Raise Unavailable when the log cannot take the command, or may have taken it: retry with the
-        same idempotency key. Raise CommandFailed when a handler raised.
-        """
+    def enqueue(self, envelope: CommandEnvelope) -> asyncio.Future[CommandResult]:
+        """Take a command, and return a future of what ``submit`` returns; raise Unavailable."""
         if self._closing or self.damage or not self._queue.has_capacity_for(envelope):
             self.metrics.record_failure(envelope.command, UNAVAILABLE)
             raise Unavailable(CORRUPTED if self.damage else "The command queue is full or closed")
         result: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._queue.enqueue((envelope, result))
         self._arrived.set()
-        return await result
+        return result
 
     # -- The writer task -----------------------------------------------------
 

@@ -26,14 +26,19 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def create_database(
-    url: str, *, password_file: Path | None = None, no_statement_timeout: bool = False
+    url: str,
+    *,
+    password_file: Path | None = None,
+    no_statement_timeout: bool = False,
+    reads_only: bool = False,
 ) -> Database:
     """Return the database for ``url``, not opened yet; raises UnknownDatabase.
 
-    ``no_statement_timeout`` is for long maintenance work, such as a rebuild.
+    ``no_statement_timeout`` is for long maintenance work, such as a rebuild. ``reads_only`` is for
+    a SQLite file that another process writes.
     """
     if (path := sqlite_path(url)) is not None:
-        return SqliteDatabase(path)
+        return SqliteDatabase(path, reads_only=reads_only)
     if not is_postgres(url):
         scheme = url.partition(":")[0]
         raise UnknownDatabase(

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
@@ -14,7 +14,6 @@ from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
-from quorate.application.mail.outbound import CommitSignal
 from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
@@ -23,7 +22,6 @@ from quorate.application.subscriptions import Subscriptions
 from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.auth.callout import Authenticate
-from quorate.bus.auth.expired_keys import FindExpiredKeys
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
@@ -35,10 +33,9 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.database_url import create_database, sqlite_path
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
-from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.moments import clock_of_readers
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.shared_clock import SharedClock
+from quorate.eventlog.remote.command_bus import RemoteCommandBus
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
@@ -49,17 +46,15 @@ from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.notified_bodies import NotifiedBodies
 from quorate.projections.queries import Reader
-from quorate.projections.state_store import SqlStateStore
 from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import WindowComparison
-from quorate.server.commit_followers import create_commit_followers
+from quorate.server.command_flow import CommandFlow, create_command_flow, open_log
 from quorate.server.file_permissions import DATABASE
-from quorate.server.leader_election import LeaderTasks
-from quorate.server.leader_tasks import create_leader_tasks
-from quorate.server.log_checks import LogVerification, verify_tail, watch_files
+from quorate.server.leader_tasks import Duties, create_duties
+from quorate.server.log_checks import watch_files
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
@@ -67,6 +62,7 @@ from quorate.server.readiness import Readiness
 from quorate.server.service_totals import ServiceTotals
 from quorate.server.sessions import create_sessions_service
 
+Listener: TypeAlias = Callable[[Sequence[RecordedEvent]], None]
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 
 __all__ = ["Options", "RunningService", "create_app", "run_service"]
@@ -81,31 +77,48 @@ class RunningService:
 
 
 @asynccontextmanager
-async def run_service(options: Options) -> AsyncIterator[RunningService]:
-    """Run the service: start event store, command bus, NATS and background tasks, in this order."""
+async def run_service(
+    options: Options, on_standby: Callable[[], None] = lambda: None
+) -> AsyncIterator[RunningService]:
+    """Run the service: start event store, command bus, NATS and background tasks, in this order.
+
+    ``on_standby`` is called when this process is ready to write, but another one still writes.
+    """
     log, tracing = EventStore(_create_database(options)), create_tracing(options.otel_endpoint)
-    await log.open(ServerSchema(allow_newer=options.allow_newer_schema))
     async with AsyncExitStack() as stack:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
+        remote = None if options.role.writes else await _connect_to_writer(options, stack)
+        schema = ServerSchema(allow_newer=options.allow_newer_schema)
+        await open_log(log, schema, options, on_standby)
         stack.push_async_callback(log.close)
         await log.load_id()
         clock = await _create_clock(log)
-        built = _build(log, options, clock, tracing)
+        built = _build(log, options, clock, tracing, remote)
         service, nats_service = built.service, built.nats_service
         await service.tenant_access.load(service.tenants.restricted)
         await service.tenant_domains.load()
-        await verify_tail(log, service.command_bus)
-        service.command_bus.open()
-        stack.push_async_callback(service.command_bus.close)
-        stack.push_async_callback(built.leader.stop)  # After the final notifications are published.
-        stack.push_async_callback(nats_service.stop)
-        await nats_service.start()
-        built.leader.start()
+        await built.flow.open(log, stack)
+        if built.duties.leader is not None:
+            stack.push_async_callback(built.duties.leader.stop)  # After the final notifications.
+        if options.role.uses_nats:
+            stack.push_async_callback(nats_service.stop)
+            await nats_service.start()
+        if built.duties.leader is not None:
+            built.duties.leader.start()
         for name, task in _background_tasks(built, log, options, clock).items():
             await stack.enter_async_context(_in_background(task, name))
         stack.callback(service.subscriptions.close)
         yield built
+
+
+async def _connect_to_writer(options: Options, stack: AsyncExitStack) -> RemoteCommandBus:
+    """Return when a process writes the log: its tables are up to date then."""
+    remote = RemoteCommandBus(options.command_socket)
+    stack.push_async_callback(remote.close)
+    await stack.enter_async_context(_in_background(remote.run(), "writer"))
+    await remote.connected.wait()
+    return remote
 
 
 def create_app() -> ASGIApplication:
@@ -123,7 +136,9 @@ def create_app() -> ASGIApplication:
 
 def _create_database(options: Options) -> Database:
     url = options.database_url or f"sqlite:///{options.data_dir / DATABASE}"
-    return create_database(url, password_file=options.database_password_file)
+    return create_database(
+        url, password_file=options.database_password_file, reads_only=not options.role.writes
+    )
 
 
 async def _create_clock(log: EventStore) -> MonotonicClock:
@@ -136,51 +151,38 @@ async def _create_clock(log: EventStore) -> MonotonicClock:
 
 
 def _build(
-    log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
+    log: EventStore,
+    options: Options,
+    clock: MonotonicClock,
+    tracing: Tracing | None,
+    remote: RemoteCommandBus | None,
 ) -> "_Built":
-    read_clock, new_id = clock_of_readers(clock), Uuid7()
+    read_clock, new_id, role = clock_of_readers(clock), Uuid7(), options.role
     reader, hours = Reader(log, read_clock), options.notification_retention_hours
     key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, read_clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
     tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
-    subscriptions, registry, signal = Subscriptions(), CollectorRegistry(), CommitSignal()
-    request_metrics = RequestMetrics(registry)
+    subscriptions, registry = Subscriptions(), CollectorRegistry()
     nats_service = _create_nats_service(
-        *(log, options, reader, _authenticate_nats(failed_login_limiter, tenant_access)),
-        find_expired_keys=ExpiredKeys(log, clock).find_next,
-        tracing=tracing,
-        registry=registry,
+        *(log, options, reader, clock, tracing, registry),
+        authenticate=_authenticate_nats(failed_login_limiter, tenant_access),
     )
-    listeners = [tenant_access.record, tenant_domains.record, nats_service.wake]
-    listeners += [subscriptions.wake, signal.wake]
+    listeners: list[Listener] = [tenant_access.record, tenant_domains.record, subscriptions.wake]
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
-    command_bus = _create_command_bus(
-        *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
+    flow = create_command_flow(
+        *(log, options, clock, new_id, remote), commits=commits, tracing=tracing, registry=registry
     )
-    followers = create_commit_followers(log, command_bus, clock, new_id)
-    listeners.append(followers.wake)
-    leader = create_leader_tasks(
-        *(log, options, clock, new_id, command_bus, nats_service, signal, followers, registry)
-    )
-
-    metrics = Metrics(
-        registry=registry,
-        request_metrics=request_metrics,
-        command_bus=command_bus,
-        commits=commits,
-        nats_service=nats_service,
-        subscriptions=subscriptions,
-        leader=leader,
-        held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
-        verification=LogVerification(log, command_bus),
-        followers=followers,
-        clock=clock,
-        workers_dir=options.workers_dir,
+    duties = create_duties(log, options, clock, new_id, flow, nats_service, registry)
+    listeners += duties.listeners
+    request_metrics = RequestMetrics(registry)
+    metrics = _create_metrics(
+        *(log, options, clock, flow, commits, nats_service, subscriptions, duties),
+        *(request_metrics, registry),
     )
     service = Service(
         log=log,
-        command_bus=command_bus,
+        command_bus=flow.commands,
         reader=reader,
         notifications=NotificationQueries(log, read_clock, retention_hours=hours),
         mail=create_mail_service(log, options, tenant_domains, read_clock),
@@ -196,14 +198,50 @@ def _build(
         clock=clock,
         moments=Moments(log, clock),
         new_id=new_id,
-        readiness=Readiness(log, command_bus, nats_service, commits, clock),
+        readiness=Readiness(log, flow.commands, nats_service, commits, clock),
         metrics=metrics,
         request_metrics=request_metrics,
         tracing=tracing,
     )
-    _serve_nats_commands(service, nats_service)
+    if role.serves_agents:
+        listeners.append(nats_service.wake)
+        _serve_nats_commands(service, nats_service)
     return _Built(
-        service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
+        service=service,
+        nats_service=nats_service,
+        commits=commits,
+        flow=flow,
+        duties=duties,
+        metrics=metrics,
+    )
+
+
+def _create_metrics(  # noqa: PLR0917 - the parts that are watched.
+    log: EventStore,
+    options: Options,
+    clock: MonotonicClock,
+    flow: CommandFlow,
+    commits: CommitFeed,
+    nats_service: NatsService,
+    subscriptions: Subscriptions,
+    duties: Duties,
+    request_metrics: RequestMetrics,
+    registry: CollectorRegistry,
+) -> Metrics:
+    role = options.role
+    return Metrics(
+        registry=registry,
+        request_metrics=request_metrics,
+        command_bus=flow.commands,
+        commits=commits,
+        nats_service=nats_service if role.uses_nats else None,
+        subscriptions=subscriptions,
+        leader=duties.leader if role.writes else None,
+        held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
+        verification=duties.verification,
+        followers=duties.followers,
+        clock=clock,
+        workers_dir=options.workers_dir,
     )
 
 
@@ -213,9 +251,7 @@ def _disk(options: Options) -> Path:
     return options.data_dir if path is None else path.parent
 
 
-def _notify(
-    listeners: Sequence[Callable[[Sequence[RecordedEvent]], None]], rows: Sequence[RecordedEvent]
-) -> None:
+def _notify(listeners: Sequence[Listener], rows: Sequence[RecordedEvent]) -> None:
     for listener in listeners:
         listener(rows)
 
@@ -251,40 +287,15 @@ def _authenticate_nats(limiter: FailedLoginLimiter, tenant_access: TenantAccess)
     return authenticate
 
 
-def _create_command_bus(
-    log: EventStore,
-    options: Options,
-    clock: MonotonicClock,
-    new_id: Uuid7,
-    *,
-    commits: CommitFeed,
-    tracing: Tracing | None,
-    registry: CollectorRegistry,
-) -> CommandBus:
-    return CommandBus(
-        log,
-        SqlStateStore(log.database),
-        clock=clock,
-        new_id=new_id,
-        window_seconds=options.window_seconds,
-        on_commit=commits.record_commit,
-        on_batch=tracing.record_commit if tracing is not None else None,
-        quotas=options.quotas,
-        shared_clock=SharedClock(clock),
-        age_clock=clock.cautious,
-        metrics=CommandMetrics(registry),
-    )
-
-
-def _create_nats_service(
+def _create_nats_service(  # noqa: PLR0917 - the parts that it uses.
     log: EventStore,
     options: Options,
     reader: Reader,
-    authenticate: Authenticate,
-    *,
-    find_expired_keys: FindExpiredKeys,
+    clock: MonotonicClock,
     tracing: Tracing | None,
     registry: CollectorRegistry,
+    *,
+    authenticate: Authenticate,
 ) -> NatsService:
     return NatsService(
         data_dir=options.data_dir,
@@ -294,8 +305,9 @@ def _create_nats_service(
         nats_host=options.nats_host,
         nats_url=options.nats_url,
         holds_logins=options.holds_nats_logins,
+        serves_agents=options.role.serves_agents,
         find_active_keys=reader.valid_keys,
-        find_expired_keys=find_expired_keys,
+        find_expired_keys=ExpiredKeys(log, clock).find_next,
         find_agent_keys=reader.agent_keys,
         rates=options.rates,
         relays=False,
@@ -310,7 +322,8 @@ def _create_nats_service(
 @record
 class _Built(RunningService):
     commits: CommitFeed
-    leader: LeaderTasks
+    flow: CommandFlow
+    duties: Duties
     metrics: Metrics
 
 
@@ -318,27 +331,31 @@ def _background_tasks(
     built: _Built, log: EventStore, options: Options, clock: MonotonicClock
 ) -> dict[str, Coroutine[None, None, None]]:
     """Return the background tasks by name."""
-    service = built.service
-    windows = WindowComparison(AgentOverviews(log), window_seconds=options.window_seconds)
+    service, role, command_bus = built.service, options.role, built.flow.command_bus
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
-        "clock": _follow_time(log.database, clock, service.command_bus),
-        "totals": built.metrics.held.run(),
-        "log check": built.metrics.verification.run(),
-        "log files": watch_files(log.database, service.command_bus),
+        "clock": _follow_time(log.database, clock, command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "mail domains": service.tenant_domains.keep_fresh(),
-        "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.valid_keys),
-        "revoked keys": service.subscriptions.end_revoked(service.reader.valid_keys),
+        **built.flow.tasks,
     }
+    if role.serves_http:
+        tasks["totals"] = built.metrics.held.run()
+        tasks["revoked keys"] = service.subscriptions.end_revoked(service.reader.valid_keys)
+    if command_bus is not None:
+        windows = WindowComparison(AgentOverviews(log), window_seconds=options.window_seconds)
+        tasks["log files"] = watch_files(log.database, command_bus)
+        tasks["heartbeat windows"] = windows.run()
+    if built.metrics.verification is not None:
+        tasks["log check"] = built.metrics.verification.run()
     if built.metrics.is_shared:
         tasks["metrics"] = built.metrics.run()
     return tasks
 
 
 async def _follow_time(
-    database: Database, clock: MonotonicClock, command_bus: CommandBus
+    database: Database, clock: MonotonicClock, command_bus: CommandBus | None
 ) -> NoReturn:
     while True:
         await asyncio.sleep(CLOCK_SECONDS)
@@ -347,7 +364,7 @@ async def _follow_time(
             continue
         with contextlib.suppress(DatabaseUnavailable):
             wall, lead = await database.wall_clock()
-            if not clock.follow(wall, shared_lead=lead):
+            if not clock.follow(wall, shared_lead=lead) and command_bus is not None:
                 command_bus.agree_on_time()
 
 

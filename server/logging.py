@@ -3,6 +3,7 @@
 * Values are always escaped, so one event is one line, whatever clients send.
 * Keys are never logged: a request is logged by its path, without headers and query, and a traceback
   without local variables.
+* A line is one write: the processes of ``--workers`` share standard error.
 * A line that cannot be written is dropped. A full disk under the log file must not fail a request.
 """
 
@@ -51,7 +52,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     # Libraries that use the standard logging module log warnings and errors only.

@@ -33,8 +33,8 @@ from quorate.application.request_metrics import RequestMetrics, status_of
 from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND
-from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
+from quorate.eventlog.commands import Commands
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
@@ -90,7 +90,9 @@ class HeldTotals(Protocol):
 
 
 class Metrics:
-    """The gauges of a service, and the page with all metrics of its registry.
+    """The gauges of a process, and the page with all metrics of its registry.
+
+    What is None is done by another process.
 
     With ``workers_dir``, the page contains the metrics of all workers that use the directory.
     """
@@ -100,14 +102,14 @@ class Metrics:
         *,
         registry: CollectorRegistry,
         request_metrics: RequestMetrics,
-        command_bus: CommandBus,
+        command_bus: Commands,
         commits: CommitFeed,
-        nats_service: NatsStatus,
+        nats_service: NatsStatus | None,
         subscriptions: Subscriptions,
-        leader: LeaderTasks,
+        leader: LeaderTasks | None,
         held: HeldTotals,
-        verification: LogVerification,
-        followers: CommitFollowers,
+        verification: LogVerification | None,
+        followers: CommitFollowers | None,
         clock: MonotonicClock,
         workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -116,20 +118,22 @@ class Metrics:
         self._request_metrics = request_metrics
         self._command_bus = command_bus
         self._commits = commits
-        self._nats_service = nats_service
         self._subscriptions = subscriptions
-        self._leader = leader
         self.held = held
         self.verification = verification
-        self._followers = followers
         self._clock = clock
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._rejected: Counter[str] = Counter()  # What is counted of REJECTED.
         self._connections: Connections | None = None
         self._create_request_gauges()
-        self._create_log_gauges()
-        self._create_nats_gauges()
+        self._create_log_gauges(leader)
+        if nats_service is not None:
+            self._create_nats_gauges(nats_service)
+        if followers is not None:
+            self._create_history_gauge(followers)
+        if verification is not None:
+            self._create_verification_gauges(verification)
         self._create_totals_gauges()
         self._process_metrics: ProcessMetrics | None = None
         source: Collector = registry
@@ -216,7 +220,7 @@ class Metrics:
             lambda: QUEUE_COMMANDS_MAX,
         )
 
-    def _create_log_gauges(self) -> None:
+    def _create_log_gauges(self, leader: LeaderTasks | None) -> None:
         self._add(
             "quorate_log_head",
             "The last log position known to this process.",
@@ -228,16 +232,6 @@ class Metrics:
             lambda: bool(self._command_bus.damage),
         )
         self._add(
-            "quorate_log_verified_events",
-            "Events of all tenants that this process has verified since its start.",
-            lambda: self.verification.events,
-        )
-        self._add(
-            "quorate_log_verified_timestamp_seconds",
-            "Unix time when the verification after the start ended; 0 before, and if it failed.",
-            lambda: self.verification.ended_at_seconds,
-        )
-        self._add(
             "quorate_commit_notification_age_seconds",
             "Time since this process last checked for commits of other processes, in seconds.",
             lambda: self._commits.notification_age_seconds,
@@ -247,15 +241,38 @@ class Metrics:
             "Lead of the time of the log over the clock, in seconds; not 0 after it was set.",
             lambda: self._clock.seconds_ahead,
         )
+        if leader is not None:
+            self._add(
+                "quorate_leader",
+                "1 if this process is the leader (outbox relay and deadline scheduler).",
+                lambda: leader.is_leader,
+                "livesum",
+            )
+
+    def _create_verification_gauges(self, verification: LogVerification) -> None:
         self._add(
-            "quorate_leader",
-            "1 if this process is the leader (outbox relay and deadline scheduler).",
-            lambda: self._leader.is_leader,
-            "livesum",
+            "quorate_log_verified_events",
+            "Events of all tenants that this process has verified since its start.",
+            lambda: verification.events,
+        )
+        self._add(
+            "quorate_log_verified_timestamp_seconds",
+            "Unix time when the verification after the start ended; 0 before, and if it failed.",
+            lambda: verification.ended_at_seconds,
         )
 
-    def _create_nats_gauges(self) -> None:
-        nats_service = self._nats_service
+    def _create_history_gauge(self, followers: CommitFollowers) -> None:
+        def lag() -> float:
+            found = followers.history_lag(self._commits.head)
+            return NOT_LEADER if found is None else found
+
+        self._add(
+            "quorate_history_lag_events",
+            "Events that the history of past states does not contain yet (leader only).",
+            lag,
+        )
+
+    def _create_nats_gauges(self, nats_service: NatsStatus) -> None:
         self._add(
             "quorate_nats_connected",
             "1 if the service is connected to NATS.",
@@ -270,12 +287,7 @@ class Metrics:
         self._add(
             "quorate_relay_lag_events",
             "Events not yet published to NATS and mirrored to JetStream (leader only).",
-            self._relay_lag,
-        )
-        self._add(
-            "quorate_history_lag_events",
-            "Events that the history of past states does not contain yet (leader only).",
-            self._history_lag,
+            partial(self._relay_lag, nats_service),
         )
         states = self._gauge(
             "quorate_mirror_state",
@@ -283,7 +295,7 @@ class Metrics:
             ("state",),
         )
         self._gauges += [
-            (states.labels(one), partial(self._is_mirror, one)) for one in MIRROR_STATES
+            (states.labels(one), partial(_is_mirror, nats_service, one)) for one in MIRROR_STATES
         ]
 
     def _create_totals_gauges(self) -> None:
@@ -353,17 +365,14 @@ class Metrics:
     ) -> Gauge:
         return Gauge(name, documentation, labels, registry=self._registry, multiprocess_mode=mode)
 
-    def _relay_lag(self) -> float:
-        lag = self._nats_service.relay_lag(self._commits.head)
+    def _relay_lag(self, nats_service: NatsStatus) -> float:
+        lag = nats_service.relay_lag(self._commits.head)
         return NOT_LEADER if lag is None else lag
 
-    def _history_lag(self) -> float:
-        lag = self._followers.history_lag(self._commits.head)
-        return NOT_LEADER if lag is None else lag
 
-    def _is_mirror(self, state: str) -> float:
-        current = self._nats_service.mirror()
-        return NOT_LEADER if current is None else state == current
+def _is_mirror(nats_service: NatsStatus, state: str) -> float:
+    current = nats_service.mirror()
+    return NOT_LEADER if current is None else state == current
 
 
 class _WithoutFollowers(Collector):

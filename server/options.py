@@ -10,8 +10,10 @@ from quorate.domain.shared.records import record
 from quorate.runtime.service_defaults import MAIL_DOMAIN_DEFAULT, TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.connection_table import ConnectionLimits
 from quorate.server.mail_options import MailOptions
+from quorate.server.roles import WHOLE, Role
 
 SECONDS_PER_DAY = 86_400
+COMMAND_SOCKET = "commands.sock"
 
 
 @record
@@ -38,12 +40,19 @@ class Options:
     connection_limits: ConnectionLimits = ConnectionLimits()
     trusted_proxies: Sequence[Network] = ()
     workers_dir: Path | None = None  # Workers on one port share their metrics here.
+    role: Role = WHOLE  # What this process does.
     otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
     fast_lane: bool = True  # Serve the hot operations without FastAPI.
     allow_newer_schema: bool = False  # Start on a SQLite file of a newer version.
     mail_domain: str = MAIL_DOMAIN_DEFAULT  # Of the tenant "default"; others are below it.
     mail: MailOptions = MailOptions()
     cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.
+
+    @property
+    def command_socket(self) -> Path:
+        """Where the writer takes the commands of the other processes."""
+        assert self.workers_dir is not None
+        return self.workers_dir / COMMAND_SOCKET
 
     @property
     def task_retention_seconds(self) -> int:

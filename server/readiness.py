@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from quorate.application.readiness_state import ReadinessState
 from quorate.bus.outbox import jetstream_mirror
-from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.commands import Commands
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -42,7 +42,7 @@ class Readiness:
     def __init__(
         self,
         log: EventStore,
-        command_bus: CommandBus,
+        command_bus: Commands,
         nats_service: NatsStatus,
         commits: CommitFeed,
         clock: MonotonicClock,

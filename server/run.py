@@ -110,9 +110,10 @@ async def serve(
                 events=await running.service.log.committed_head(),
                 is_nats_connected=running.nats_service.is_connected(),
             )
-            await provide_keys(
-                running.service, options, url=addresses.url, nats_url=addresses.nats_url
-            )
+            if options.role.writes:
+                await provide_keys(
+                    running.service, options, url=addresses.url, nats_url=addresses.nats_url
+                )
 
             def on_start() -> None:
                 log_started(f"{process}.started", options, addresses)
@@ -145,8 +146,10 @@ def _load_application() -> "CreateHttpApplication":
 
 def log_started(event: str, options: Options, addresses: Addresses) -> None:
     """Log ``service.started`` or ``worker.started``, before the banner."""
+    role = {"role": options.role.name} if options.role.is_part else {}
     _logger.info(
         event,
+        **role,
         version=quorate.__version__,
         data_dir=str(options.data_dir),
         http=addresses.url,
@@ -233,7 +236,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=[])
         self._acceptor = Acceptor(self._listener, self._create_protocol)
         self._acceptor.start()
-        _freeze_start_objects()
+        freeze_start_objects()
         self._on_start()
 
     def _create_protocol(self) -> asyncio.Protocol:
@@ -276,7 +279,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
-def _freeze_start_objects() -> None:
+def freeze_start_objects() -> None:
     """Exclude the objects of the start from garbage collection.
 
     They stay until the end, and a collection of them takes about 30 ms while every request waits.

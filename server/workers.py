@@ -1,10 +1,12 @@
 """Run several worker processes on one machine that share a socket, a directory and a database.
 
+* With PostgreSQL they are alike. With SQLite they have different roles (``server/roles.py``).
 * The parent holds the lock of the data directory and the socket, and runs the embedded nats-server
   if no NATS is named. It serves no requests itself.
 * Uvicorn's supervisor starts, checks and stops the workers. ARCHITECTURE.md lists what differs
   from uvicorn here, and why.
-* A worker that dies or hangs is replaced, with a growing pause while workers keep dying.
+* A worker that dies or hangs is replaced, with a growing pause while workers keep dying. A writer
+  is always replaced soon: while it lives, all others depend on it.
 * No worker outlives the parent. The parent passes SIGTERM on, and each worker drains its requests.
 """
 
@@ -15,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -32,12 +34,17 @@ from quorate.bus.embedded.configuration import read_keys, service_keys
 from quorate.bus.embedded.server import EmbeddedServer, reachable_host
 from quorate.bus.service import FOLDER
 from quorate.domain.shared.records import changed
+from quorate.eventlog.database_url import sqlite_path
+from quorate.eventlog.sqlite.files import DatabaseFiles
 from quorate.runtime.parent_death import die_with_parent
 from quorate.runtime.process_lock import DataDirLock
 from quorate.runtime.signals import without_ignored
 from quorate.server import logging
 from quorate.server.bootstrap import create_data_dir
 from quorate.server.container import Options
+from quorate.server.file_permissions import DATABASE
+from quorate.server.part import serve_part
+from quorate.server.roles import WHOLE, Role, split
 from quorate.server.run import (
     Addresses,
     CannotStart,
@@ -71,6 +78,7 @@ async def supervise(
     assert options.workers_dir is not None
     create_data_dir(options.data_dir)
     with DataDirLock(options.data_dir), open_listener(host, port) as listener:
+        _require_unlocked(options)
         prepare_directory(options.workers_dir)
         server = None if options.nats_url else await _start_server(options)
         nats_url = options.nats_url or (server.url if server else "")
@@ -82,11 +90,12 @@ async def supervise(
             announce(addresses)
 
         worker_options = changed(options, nats_url=nats_url, holds_nats_logins=server is not None)
-        serve_worker = partial(serve, worker_options, host=host, port=port)
         supervisor = Supervisor(
-            partial(Worker, serve_worker, log_level),
+            [
+                _create_worker(changed(worker_options, role=role), host, port, log_level)
+                for role in _roles(options, workers)
+            ],
             listener,
-            workers=workers,
             metrics_dir=options.workers_dir,
             on_start=on_start,
         )
@@ -102,6 +111,34 @@ async def supervise(
         if supervisor.has_failed:
             raise CannotStart("A worker did not start: see the log lines above")
     log_stopped("service.stopped")
+
+
+def _database_file(options: Options) -> Path | None:
+    """Return the SQLite file; None with PostgreSQL."""
+    if options.database_url is None:
+        return options.data_dir / DATABASE
+    return sqlite_path(options.database_url)
+
+
+def _roles(options: Options, workers: int) -> Sequence[Role]:
+    return [WHOLE] * workers if _database_file(options) is None else split(workers)
+
+
+def _require_unlocked(options: Options) -> None:
+    """Raise Locked if a process of another directory writes the file: a writer would wait."""
+    path = _database_file(options)
+    if path is not None:
+        files = DatabaseFiles(path)
+        files.lock()
+        files.unlock()
+
+
+def _create_worker(
+    options: Options, host: str, port: int, log_level: str
+) -> "Callable[[uvicorn.Config, list[socket]], Worker]":
+    role = options.role
+    serve_worker = partial(serve if role.serves_http else serve_part, options, host=host, port=port)
+    return partial(Worker, serve_worker, log_level, is_awaited=role.writes and role.is_part)
 
 
 async def _start_server(options: Options) -> EmbeddedServer:
@@ -122,9 +159,13 @@ class Worker(Process):
         log_level: str,
         config: uvicorn.Config,
         sockets: list[socket],
+        *,
+        is_awaited: bool = False,
     ) -> None:
+        """``is_awaited``: the others wait for it, so it is always replaced soon."""
         self._serve = serve_worker
         self._log_level = log_level
+        self._is_awaited = is_awaited
         self._created_at = self._answered_at = time.monotonic()
         self.is_serving = False
         self.pause_seconds = PAUSE_SECONDS_MIN  # From its end to the start of a replacement.
@@ -175,7 +216,9 @@ class Worker(Process):
         self.kill()
         self.join()
         now = time.monotonic()
-        if now - self._created_at > STABLE_SECONDS:
+        if now - self._created_at > STABLE_SECONDS or (
+            self._is_awaited and self.exitcode != STARTUP_FAILURE
+        ):
             self.pause_seconds = PAUSE_SECONDS_MIN
         self.restart_at = now + self.pause_seconds
 
@@ -185,16 +228,16 @@ class Supervisor(Multiprocess):
 
     def __init__(
         self,
-        create_worker: Callable[[uvicorn.Config, list[socket]], Worker],
+        creators: Sequence[Callable[[uvicorn.Config, list[socket]], Worker]],
         listener: socket,
         *,
-        workers: int,
         metrics_dir: Path,
         on_start: Callable[[], None],
     ) -> None:
+        """``creators`` have one function for each worker, and create its replacements too."""
         # Each worker creates its own application.
-        super().__init__(uvicorn.Config("", workers=workers, log_config=None), [listener])
-        self._create_worker = create_worker
+        super().__init__(uvicorn.Config("", workers=len(creators), log_config=None), [listener])
+        self._creators = creators
         self._metrics_dir = metrics_dir
         self._on_start = on_start
         self._has_started = False
@@ -212,8 +255,8 @@ class Supervisor(Multiprocess):
         super().run()
 
     def init_processes(self) -> None:
-        for _ in range(self.processes_num):
-            self._workers.append(self._start_worker())
+        for create in self._creators:
+            self._workers.append(self._start_worker(create))
 
     def handle_signals(self) -> None:
         """Ignore signals: ``supervise`` handles those that stop the service, at once."""
@@ -253,15 +296,15 @@ class Supervisor(Multiprocess):
         self.terminate_all()
         self.join_all()
 
-    def _start_worker(self) -> Worker:
-        worker = self._create_worker(self.config, self.sockets)
+    def _start_worker(self, create: Callable[[uvicorn.Config, list[socket]], Worker]) -> Worker:
+        worker = create(self.config, self.sockets)
         worker.start()
         return worker
 
     def _replace(self, index: int, ended: Worker) -> None:
         ended.pause_seconds = min(2 * ended.pause_seconds, PAUSE_SECONDS_MAX)
         try:
-            worker = self._start_worker()
+            worker = self._start_worker(self._creators[index])
         except OSError as error:  # Too many processes, or no memory.
             _logger.warning("worker.start_failed", reason=str(error))
             ended.restart_at = time.monotonic() + ended.pause_seconds

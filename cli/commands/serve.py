@@ -10,7 +10,7 @@ import click
 from quorate.cli import mail_options, server_options
 from quorate.cli.groups import SectionedCommand
 from quorate.cli.options import require_default_data_dir
-from quorate.cli.parameter_types import Duration, IntegerRange
+from quorate.cli.parameter_types import Duration, IntegerRange, WorkerCount
 from quorate.runtime.service_defaults import (
     AGENT_RETENTION_HOURS_DEFAULT,
     HOST_DEFAULT,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from quorate.server.container import Options
     from quorate.server.run import Addresses
 
-SQLITE_CORRUPTION_FIXED = (3, 51, 3)
 PORT = IntegerRange(0, PORT_MAX)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -174,10 +173,11 @@ class ServeCommand(SectionedCommand):
 )
 @click.option(
     "--workers",
-    type=IntegerRange(1),
-    default=1,
+    type=WorkerCount(),
+    default="1",
     show_default=True,
-    help="Number of worker processes. More than 1 needs PostgreSQL.",
+    help="Number of processes that serve HTTP; auto: one less than there are cores. More than 1"
+    " on SQLite: another process writes the log, and one serves NATS.",
 )
 @click.option(
     "--admin-key-file",
@@ -222,7 +222,6 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     listen = {"host": chosen["host"], "port": chosen["port"]}
     announce_ready = partial(announce, options)
     if chosen["workers"] > 1:
-        _require_database_for_workers(options)
         main = partial(
             supervise,
             options,
@@ -291,27 +290,6 @@ def _check_collector(url: str | None) -> None:
 def _check_nats(url: str | None) -> None:
     if url is not None and not has_nats_scheme(url):
         raise click.UsageError("--nats-url must be a URL, e.g. nats://localhost:4222.")
-
-
-def _require_database_for_workers(options: "Options") -> None:
-    """Raise UsageError for a database that several processes must not write."""
-    import sqlite3
-
-    from quorate.eventlog.database_url import is_postgres
-
-    if options.database_url is not None and is_postgres(options.database_url):
-        return
-    version = sqlite3.sqlite_version
-    reason = (
-        f"with SQLite {version}, which this Python uses, two writing processes can corrupt the"
-        " file (fixed in 3.51.3)"
-        if sqlite3.sqlite_version_info < SQLITE_CORRUPTION_FIXED
-        else f"SQLite {version} allows one writer at a time, so more processes are not faster"
-    )
-    raise click.UsageError(
-        f"--workers greater than 1 is not supported with SQLite: {reason}. Use --workers 1, or"
-        " PostgreSQL (--database-url postgresql+asyncpg://user@host/database)."
-    )
 
 
 def _nats_state(addresses: "Addresses") -> str:

@@ -7,6 +7,7 @@
   never reach the disk, even after another write and sync, although the kernel returns it.
 * Only the writer runs checkpoints. SQLite before 3.51.3 can corrupt the file when two connections
   commit or checkpoint at once; readers are opened so that they can do neither.
+* A process that only reads opens readers and no lock: another process writes the file.
 * A lock that another process holds is no such error: the log continues as soon as it is released.
 * SQLite restarts the write-ahead log only in a moment without readers. With continuous readers it
   would grow without limit, so the writer waits for such a moment when the file is large.
@@ -99,8 +100,9 @@ def _uri(path: Path) -> str:
 class SqliteDatabase:
     """The log in a local file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reads_only: bool = False) -> None:
         self.path = path
+        self._reads_only = reads_only
         self._files = DatabaseFiles(path)
         self._wal_bytes_max = WAL_BYTES_MAX
         self._must_reopen = False
@@ -117,11 +119,25 @@ class SqliteDatabase:
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open all connections; raises Locked while another process writes the file."""
+        if self._reads_only:
+            await self._open_readers(schema)
+            return
         self._files.lock()  # SQLite's other files inherit the mode of the file it creates.
         try:
             if schema is not None:
                 await self.define(schema.prepare)
             await self._open_writer()
+            for _ in range(READERS_MAX):
+                await self._open_reader()
+            self._files.remember()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open_readers(self, schema: Schema | None) -> None:
+        try:
+            if schema is not None:
+                await self.inspect(schema.check)
             for _ in range(READERS_MAX):
                 await self._open_reader()
             self._files.remember()

@@ -51,7 +51,7 @@ def classes(modules: list[Any]) -> set[type[Any]]:
 
 
 def test_every_command_of_a_key_is_submitted_by_the_service() -> None:
-    """``Service.submit`` makes it pausable and metered; the others submit no command of a key."""
+    """``Service.submit`` makes it pausable and metered; others make none of a key, or unpack it."""
     makers = {
         path
         for path in MODULE_NAMES.values()
@@ -61,6 +61,7 @@ def test_every_command_of_a_key_is_submitted_by_the_service() -> None:
     assert {path.relative_to(ROOT).as_posix() for path in makers} == {
         "application/execution.py",
         "application/system_commands.py",
+        "eventlog/remote/messages.py",
         "server/bootstrap.py",
     }
 

@@ -38,6 +38,7 @@ START = {
     "tests/e2e/service/test_outbound_mail.py",
     "tests/e2e/service/test_readiness.py",
     "tests/e2e/service/test_restored_log.py",
+    "tests/e2e/service/test_sqlite_workers.py",
     "tests/e2e/service/test_start_and_stop.py",
     "tests/e2e/service/test_traces.py",
     "tests/e2e/service/test_workers.py",

@@ -43,8 +43,9 @@ async def commit(transaction: SqliteTransaction) -> None:
     await _commit(transaction)
 
 
-if __name__ == "__main__":
+if __name__ in {"__main__", "__mp_main__"}:  # The second one is its name in its workers.
     CommandBus._finish = settle  # type: ignore[method-assign, assignment]
     UnitOfWork.execute = take  # type: ignore[method-assign, assignment]
     SqliteTransaction.commit = commit  # type: ignore[method-assign, assignment]
+if __name__ == "__main__":
     main()

@@ -20,6 +20,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.projections.rebuild import check
+from quorate.runtime.process_lock import lock_owner
 from tests.chaos.crash.clients import AcknowledgedCommand, ClientPool
 from tests.e2e.service.service_process import ServiceProcess, StartFailed
 
@@ -29,6 +30,7 @@ STARTING_SECONDS = (0.05, 0.8)
 STARTING_EVERY = 4  # Every STARTING_EVERY-th round also kills the service during a start.
 FIRST_RESPONSE_SECONDS_MAX = 30.0
 EVENTS_MAX = 10_000_000
+WORKERS = 2
 
 
 @record
@@ -54,11 +56,11 @@ class Result:
 class Rounds:
     """One service, one pool of clients, and a number of crashes."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int, *options: str) -> None:
         self._random = random.Random(seed)
         self._running = ServiceProcess(
             directory / "data",
-            *("--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"),
+            *("--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error", *options),
             executed=True,  # It is also killed while it starts.
         )
         self._directory = directory
@@ -151,3 +153,40 @@ class Rounds:
             differences=comparison.differences.count,
             timeouts=sum(event.type == "AgentLapsed" for event in tenant_events),
         )
+
+
+class ProcessRounds(Rounds):
+    """The service has several processes, and one of them is killed in each round."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        super().__init__(directory, seed, "--workers", str(WORKERS))
+
+    async def _crash(self, number: int) -> None:
+        del number
+        await asyncio.sleep(self._random.uniform(*UNDER_LOAD_SECONDS))
+        pid = self._random.choice(self._workers())
+        with suppress(ProcessLookupError):  # It has just ended.
+            os.kill(pid, signal.SIGKILL)
+
+    async def _recover(self, pool: ClientPool, clients: "asyncio.Task[None]") -> None:
+        """Measure the time until a command is acknowledged."""
+        pool.responded.clear()
+        started = time.monotonic()
+        await self._first_response(pool, clients)
+        self.restart_seconds.append(time.monotonic() - started)
+
+    def _workers(self) -> Sequence[int]:
+        """Return the processes one of which is killed."""
+        return self._running.workers()
+
+
+class WriterRounds(ProcessRounds):
+    """Always the process that writes is killed."""
+
+    def _workers(self) -> Sequence[int]:
+        descriptor = os.open(self._running.database, os.O_RDONLY)
+        try:
+            owner = lock_owner(descriptor)
+        finally:
+            os.close(descriptor)
+        return [owner] if owner is not None else super()._workers()

@@ -225,6 +225,13 @@ class ServiceProcess:
                 found.append(int(each.name))
         return found
 
+    def workers(self) -> list[int]:
+        """Return the processes that the supervisor of --workers started (Linux only)."""
+        found: list[int] = []
+        for each in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            found += map(int, each.read_text("ascii").split())
+        return sorted(pid for pid in found if _is_worker(pid))
+
     def read_stderr(self) -> str:
         """Return its complete standard error."""
         return self.stderr.read_text(errors="replace") if self.stderr.exists() else ""
@@ -233,6 +240,13 @@ class ServiceProcess:
         """Return the parsed log lines, optionally only those with one ``event``."""
         lines: list[Json] = [json.loads(line) for line in self.read_stderr().splitlines()]
         return [line for line in lines if event is None or line["event"] == event]
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False  # It has ended.
 
 
 @contextmanager

@@ -1,5 +1,10 @@
-"""A service in this process, and its ASGI application with or without the fast lane."""
+"""A service in this process, and its ASGI application with or without the fast lane.
 
+Each command travels as between two processes, so all commands of the tests can be sent.
+"""
+
+import asyncio
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +13,10 @@ from quorate.api.app import create_http_application
 from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import CommandEnvelope, CommandResult
+from quorate.eventlog.remote.messages import pack_envelope, unpack_envelope
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.service_defaults import TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.bootstrap import Credentials, ensure_credentials
@@ -50,6 +58,18 @@ async def append_beside(service: InProcess, id_: str, *contents: Content) -> Non
     )
 
 
+def _send_between_processes(command_bus: CommandBus) -> None:
+    """Let the bus take what arrives of each command at another process."""
+    enqueue = command_bus.enqueue
+
+    def receive(envelope: CommandEnvelope) -> asyncio.Future[CommandResult]:
+        sent = pickle.dumps(pack_envelope(envelope), pickle.HIGHEST_PROTOCOL)
+        received = unpack_envelope(pickle.loads(sent))  # noqa: S301 - of this test.
+        return enqueue(changed(received, trace=envelope.trace))
+
+    command_bus.enqueue = receive  # type: ignore[method-assign]
+
+
 @asynccontextmanager
 async def run_in_process(
     folder: Path,
@@ -69,6 +89,8 @@ async def run_in_process(
         task_retention_days=task_retention_days,
     )
     async with run_service(options) as running:
+        assert isinstance(running.service.command_bus, CommandBus)
+        _send_between_processes(running.service.command_bus)
         credentials = await ensure_credentials(
             running.service, folder, url="http://quorate.test", nats_url=running.nats_service.url
         )

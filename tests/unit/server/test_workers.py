@@ -50,9 +50,8 @@ class Stage:
         self.start_errors: list[OSError] = []
         self._pids = iter(range(1, 1_000))
         self.supervisor = Supervisor(
-            self._create_worker,
+            [self._create_worker] * WORKERS,
             listener,
-            workers=WORKERS,
             metrics_dir=metrics_dir,
             on_start=self._announce,
         )

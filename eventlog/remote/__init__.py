@@ -1,0 +1,1 @@
+"""Commands of other processes: one process writes the log, and the others send it commands."""
