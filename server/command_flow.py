@@ -1,8 +1,11 @@
 """How the commands of this process reach the log: here, or through the process that writes it."""
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -19,13 +22,14 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.remote.command_bus import RemoteCommandBus
 from quorate.eventlog.remote.command_server import CommandServer
 from quorate.eventlog.shared_clock import SharedClock
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.state_store import SqlStateStore
 from quorate.runtime.clock import MonotonicClock
 from quorate.runtime.process_lock import Locked
 from quorate.server.log_checks import verify_tail
 from quorate.server.options import Options
 
-LOCK_SECONDS = 0.02  # How often a writer that waits tries to lock the log.
+LOCK_SECONDS = 0.01  # How often a writer that waits tries to lock the log.
 
 
 @record
@@ -59,6 +63,7 @@ async def open_log(
     if not (options.role.writes and options.role.is_part):
         await log.open(schema)
         return
+    assert isinstance(log.database, SqliteDatabase)
     is_waiting = False
     while True:
         try:
@@ -67,9 +72,22 @@ async def open_log(
             if not is_waiting:
                 is_waiting = True
                 on_standby()
-            await asyncio.sleep(LOCK_SECONDS)
+            await _wait_until_unlocked(log.database.path)
         else:
             return
+
+
+async def _wait_until_unlocked(path: Path) -> None:
+    """Return when no process has locked the file, which another one may do again."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            await asyncio.sleep(LOCK_SECONDS)
+    finally:
+        os.close(descriptor)
 
 
 def create_command_flow(

@@ -13,6 +13,7 @@ def record(cls: type[T]) -> type[T]:
     made: Any = dataclass(frozen=True, slots=True, kw_only=True)(cls)
     made.__init__ = _fast_init(made)
     made.__replace__ = _fast_replace(made)
+    made.__getstate__, made.__setstate__ = _fast_state(made)
     return made  # type: ignore[no-any-return]
 
 
@@ -56,6 +57,20 @@ def _fast_replace(cls: type[Any]) -> Callable[..., Any]:
     head = ", ".join(["self", "*", *(f"{name}=unset" for name in names)]) if names else "self"
     source = [f"def __replace__({head}):", *lines, "    return copy"]
     return _compiled(cls, "__replace__", source, known)
+
+
+def _fast_state(cls: type[Any]) -> tuple[Callable[..., Any], Callable[..., None]]:
+    """Compile what pickle calls: those of the dataclass look up the fields for each instance."""
+    names = [field.name for field in fields(cls)]
+    known: dict[str, Any] = {f"put_{name}": getattr(cls, name).__set__ for name in names}
+    values = "".join(f"self.{name}, " for name in names)
+    read = ["def __getstate__(self):", f"    return ({values})"]
+    lines = [f"    put_{name}(self, state[{number}])" for number, name in enumerate(names)]
+    write = ["def __setstate__(self, state):", *lines, "    pass"]
+    return (
+        _compiled(cls, "__getstate__", read, {}),
+        _compiled(cls, "__setstate__", write, known),
+    )
 
 
 def _compiled(
