@@ -14,15 +14,17 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import NoReturn
 
 from quorate.application.subscriptions import FindActiveKeys
+from quorate.domain.identity.api_keys import KeyRevoked
 from quorate.domain.identity.key_format import read_key, secret_hash
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.queries import KeyRow
 
@@ -88,8 +90,13 @@ class KeyCache:
         return _digest(full_key) in self._valid
 
     def invalidate(self) -> None:
-        """Make every cached key stale, because this process revoked a key."""
+        """Make every cached key stale, because a key was revoked."""
         self._stale_before = self._monotonic()
+
+    def record(self, rows: Sequence[RecordedEvent]) -> None:
+        """Apply committed events: any process may have revoked a key."""
+        if any(row.type == KeyRevoked.__name__ for row in rows):
+            self.invalidate()
 
     async def keep_fresh(self, find_active_keys: FindActiveKeys) -> NoReturn:
         """Renew keys in use until cancelled; a key that was not renewed is looked up when used."""

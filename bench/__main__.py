@@ -24,11 +24,13 @@ from quorate.bench import (
     mailboxes,
     on_postgres,
     over_nats,
+    peers,
     report,
     round_trip,
     scenarios,
     session_pages,
     tasks,
+    workers,
 )
 from quorate.bench.report import Row
 
@@ -44,6 +46,7 @@ QUICK_SECONDS = 2.0
 SCENARIOS = {
     "echo": scenarios.echo,
     "acquire": scenarios.acquire,
+    "workers": workers.acquire,
     "heartbeat": scenarios.heartbeat,
     "nats": over_nats.acquire,
     "notification": scenarios.notification,
@@ -63,6 +66,8 @@ SCENARIOS = {
     "postgres": on_postgres.acquire,
     "etcd": comparisons.etcd,
     "jetstream": comparisons.jetstream,
+    "redis": peers.redis,
+    "upsert": peers.upsert,
 }
 # These take minutes, so they run only when --only names them.
 LONG = {

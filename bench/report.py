@@ -30,6 +30,8 @@ CLAIMS = "tasks claimed and completed over HTTP"
 OVER_NATS = "durable acquisitions over NATS"
 JETSTREAM = "JetStream KV create, sync_interval: always"
 ETCD = "etcd gateway: grant + create-if-absent"
+REDIS = "Redis SET NX EX, appendfsync always"
+UPSERT = "PostgreSQL upsert"
 
 
 def ratios(rows: Sequence[Row]) -> list[Row]:
@@ -39,6 +41,8 @@ def ratios(rows: Sequence[Row]) -> list[Row]:
         ("acquisitions / echo (aim 0.5)", ACQUIRE, ECHO),
         ("messages / acquisitions (aim 0.6)", SENDS, ACQUIRE),
         ("acquisitions / etcd (aim above 1)", ACQUIRE, ETCD),
+        ("acquisitions / Redis", ACQUIRE, REDIS),
+        ("acquisitions / PostgreSQL upsert", ACQUIRE, UPSERT),
         ("acquisitions over NATS / JetStream KV (aim above 1)", OVER_NATS, JETSTREAM),
     )
     result = []

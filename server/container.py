@@ -168,7 +168,8 @@ def _build(
         *(log, options, reader, clock, tracing, registry),
         authenticate=_authenticate_nats(failed_login_limiter, tenant_access),
     )
-    listeners: list[Listener] = [tenant_access.record, tenant_domains.record, subscriptions.wake]
+    listeners: list[Listener] = [key_cache.record, tenant_access.record, tenant_domains.record]
+    listeners.append(subscriptions.wake)
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     flow = create_command_flow(
         *(log, options, clock, new_id, remote), commits=commits, tracing=tracing, registry=registry

@@ -10,6 +10,7 @@
   environment before it starts a worker.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.samples import Sample
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - the directory in it has a mode of its own.
+NAME_LENGTH = 16
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Memory is added up. File descriptors and their limit are those of the worker that has most open,
 # and the start is that of the youngest worker.
@@ -30,10 +33,29 @@ _MODES: Mapping[str, Literal["livesum", "livemax"]] = {
 }
 
 
+def create_directory(data_dir: Path, memory: Path = MEMORY) -> Path:
+    """Create an empty directory for what the workers of a data directory share; return its path.
+
+    It is in memory where the system has such a file system. The metrics are mapped files, and a
+    process that writes to one on a full disk would be killed.
+    """
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:NAME_LENGTH]
+    inside = data_dir / "workers"
+    for directory in (memory / f"quorate-{os.getuid()}-{name}", inside):
+        try:
+            prepare_directory(directory)
+        except OSError:
+            if directory == inside:
+                raise
+        else:
+            break
+    return directory
+
+
 def prepare_directory(directory: Path) -> None:
     """Empty the directory, and let the processes that start from now on write to it."""
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(mode=0o700)
     os.environ[VARIABLE] = str(directory)
 
 

@@ -13,6 +13,7 @@
 import asyncio
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -54,7 +55,7 @@ from quorate.server.run import (
     run,
     serve,
 )
-from quorate.server.worker_metrics import prepare_directory, remove_worker
+from quorate.server.worker_metrics import create_directory, remove_worker
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 4.0
@@ -75,11 +76,11 @@ async def supervise(
     announce: Callable[[Addresses], None],
 ) -> None:
     """Serve in ``workers`` processes, until SIGTERM or SIGINT."""
-    assert options.workers_dir is not None
     create_data_dir(options.data_dir)
     with DataDirLock(options.data_dir), open_listener(host, port) as listener:
         _require_unlocked(options)
-        prepare_directory(options.workers_dir)
+        directory = create_directory(options.data_dir)
+        options = changed(options, workers_dir=directory)
         server = None if options.nats_url else await _start_server(options)
         nats_url = options.nats_url or (server.url if server else "")
         url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
@@ -96,7 +97,7 @@ async def supervise(
                 for role in _roles(options, workers)
             ],
             listener,
-            metrics_dir=options.workers_dir,
+            metrics_dir=directory,
             on_start=on_start,
         )
         loop = asyncio.get_running_loop()
@@ -108,6 +109,7 @@ async def supervise(
             await asyncio.to_thread(supervisor.end)
             if server is not None:
                 await server.stop()
+            shutil.rmtree(directory, ignore_errors=True)
         if supervisor.has_failed:
             raise CannotStart("A worker did not start: see the log lines above")
     log_stopped("service.stopped")

@@ -14,7 +14,11 @@ from quorate.domain.mail.domains import MailDomain, SetMailDomain, default_domai
 async def get_mail_domain(service: Service, call: Call) -> Reply:
     tenant = await _tenant(service, call)
     return Reply(
-        body=_render(service, tenant, await service.tenant_domains.stored.assigned_to(tenant))
+        body=_render(
+            service.tenant_domains.mail_domain,
+            tenant,
+            await service.tenant_domains.stored.assigned_to(tenant),
+        )
     )
 
 
@@ -30,8 +34,10 @@ async def set_mail_domain(service: Service, call: Call) -> Reply:
         service_domain=service.tenant_domains.mail_domain,
     )
 
+    own = service.tenant_domains.mail_domain
+
     def render(found: MailDomain | None) -> bytes:
-        return _render(service, tenant, None if found is None else found.domain)
+        return _render(own, tenant, None if found is None else found.domain)
 
     return await service.execute(call, command, render, tenant=OPERATORS)
 
@@ -50,6 +56,6 @@ def _parse(domain: str) -> str:
         raise Problem("invalid_request", f"mailDomain: {error}.") from None
 
 
-def _render(service: Service, tenant: str, assigned: str | None) -> bytes:
-    effective = assigned or default_domain(tenant, service.tenant_domains.mail_domain)
+def _render(own: str, tenant: str, assigned: str | None) -> bytes:
+    effective = assigned or default_domain(tenant, own)
     return dump({"tenantId": tenant, "mailDomain": effective})

@@ -194,12 +194,14 @@ def _following(body: TaskListInput, *, following: bool) -> bytes:
 async def _follow(service: Service, call: Call, caller: ToolCaller) -> Reply:
     count = await service.sessions.lists.count(caller.principal.tenant)
     command = _of_list(FollowTaskList, caller, call.body, count=count)
-    return await service.execute(call, command, lambda _: _following(call.body, following=True))
+    done = _following(call.body, following=True)
+    return await service.execute(call, command, lambda _: done)
 
 
 async def _unfollow(service: Service, call: Call, caller: ToolCaller) -> Reply:
     command = _of_list(UnfollowTaskList, caller, call.body)
-    return await service.execute(call, command, lambda _: _following(call.body, following=False))
+    done = _following(call.body, following=False)
+    return await service.execute(call, command, lambda _: done)
 
 
 # -- Queries -------------------------------------------------------------------

@@ -263,7 +263,6 @@ def _options(chosen: dict[str, Any]) -> "Options":
         connection_limits=server_options.build_connection_limits(chosen),
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
-        workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
         fast_lane=chosen["fast_lane"],
         allow_newer_schema=chosen["allow_newer_schema"],
         mail_domain=chosen["mail_domain"],

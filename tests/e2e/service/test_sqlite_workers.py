@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from nats.errors import Error as NatsError
 
 from tests.e2e.service.http_clients import Operator, Tenant, client, connect_operator
 from tests.e2e.service.nats_agent import NatsAgent
@@ -123,6 +124,17 @@ async def test_commands_and_notifications_over_nats(operator: Operator) -> None:
 
     assert refused.status_code == 409
     assert conflict["data"]["contactEmail"] == CONTACT
+
+
+async def test_revoked_key_is_refused_by_every_process_at_once(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    (ann,) = await tenant.create_agents("ann")
+    listener = await ann.listen()
+    await tenant.request_ok("DELETE", f"/v1/keys/{ann.issued.id}")
+    await wait_until(listener.lost.is_set)
+
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await ann.listen()
 
 
 async def test_console_sessions_are_written_for_all_workers(service: ServiceProcess) -> None:

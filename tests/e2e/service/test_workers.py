@@ -170,12 +170,3 @@ def test_worker_that_cannot_start_ends_the_service_with_a_reason(tmp_path: Path)
     assert ended.returncode == 1
     assert "Error: A worker did not start: see the log lines above" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def test_several_workers_on_sqlite_are_rejected_with_a_reason(data_dir: Path) -> None:
-    ended = run_until_exit(data_dir, "--workers", "2")
-
-    assert ended.returncode == COMMAND_LINE_ERROR
-    assert "--workers greater than 1 is not supported" in ended.stderr
-    assert "PostgreSQL" in ended.stderr
-    assert not data_dir.exists()

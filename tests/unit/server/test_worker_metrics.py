@@ -118,3 +118,38 @@ def test_directory_is_emptied_at_the_start(tmp_path: Path, monkeypatch: pytest.M
 
     assert list(directory.iterdir()) == []
     assert os.environ[worker_metrics.VARIABLE] == str(directory)
+
+
+def test_directory_is_in_memory_where_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(worker_metrics.VARIABLE, "replaced by the call")
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    data_dir, other = tmp_path / "data", tmp_path / "other"
+    data_dir.mkdir()
+    first = worker_metrics.create_directory(data_dir, memory)
+    (first / "old.db").write_bytes(b"")
+
+    assert first.parent == memory
+    assert worker_metrics.create_directory(data_dir, memory) == first
+    assert list(first.iterdir()) == []
+    assert first.stat().st_mode & 0o777 == 0o700
+    assert worker_metrics.create_directory(other, memory) != first
+
+
+def test_directory_of_another_user_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be removed: here it is a file, and a link to a directory elsewhere."""
+    monkeypatch.setenv(worker_metrics.VARIABLE, "replaced by the call")
+    data_dir, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for one in (data_dir, elsewhere):
+        one.mkdir()
+    name = worker_metrics.create_directory(data_dir, elsewhere).name
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    (memory / name).symlink_to(elsewhere)
+
+    assert worker_metrics.create_directory(data_dir, memory) == data_dir / "workers"
+    assert worker_metrics.create_directory(data_dir, tmp_path / "none") == data_dir / "workers"
