@@ -165,6 +165,8 @@ class Task:
 
 # -- Evolve ------------------------------------------------------------------
 
+Changes: TypeAlias = dict[str, Any]
+
 
 def evolve(state: Task | None, event: Event, at: Timestamp) -> Task:
     if isinstance(event, TaskSubmitted):
@@ -175,7 +177,8 @@ def evolve(state: Task | None, event: Event, at: Timestamp) -> Task:
             return state
         case TaskErased():
             return changed(state, is_erased=True, stored_bytes=0)
-    return changed(_evolved(state, event, at), version=state.version + 1)
+    # A task has many fields, so it is copied once.
+    return changed(state, version=state.version + 1, **_changes(state, event, at))
 
 
 def _submitted(event: TaskSubmitted, at: Timestamp) -> Task:
@@ -200,35 +203,34 @@ def _submitted(event: TaskSubmitted, at: Timestamp) -> Task:
     )
 
 
-def _evolved(  # noqa: PLR0911 - one for each event.
+def _changes(  # noqa: PLR0911 - one for each event.
     task: Task,
     event: Any,  # noqa: ANN401 - of Event, without the first and the last ones.
     at: Timestamp,
-) -> Task:
+) -> Changes:
+    """Return the fields that an event changes."""
     match event:
         case TaskOffered():
-            return changed(task, is_offered=True, retry_at=None)
+            return {"is_offered": True, "retry_at": None}
         case TaskClaimed():
             claim = Claim(worker_id=event.worker_id, fence=event.fence, expires_at=event.expires_at)
-            return changed(
-                task,
-                state="working",
-                is_offered=False,
-                claim=claim,
-                attempts=event.attempts,
-                claimed_at=at,
-            )
+            return {
+                "state": "working",
+                "is_offered": False,
+                "claim": claim,
+                "attempts": event.attempts,
+                "claimed_at": at,
+            }
         case TaskClaimRenewed():
             assert task.claim is not None
-            return changed(task, claim=changed(task.claim, expires_at=event.expires_at))
+            return {"claim": changed(task.claim, expires_at=event.expires_at)}
         case TaskClaimEnded():
-            return changed(
-                task,
-                state="submitted",
-                claim=None,
-                retry_at=event.retry_at,
-                attempts=event.attempts,
-            )
+            return {
+                "state": "submitted",
+                "claim": None,
+                "retry_at": event.retry_at,
+                "attempts": event.attempts,
+            }
         case TaskProgressed():
             return _progressed(task, event)
         case TaskArtifactAdded():
@@ -236,32 +238,31 @@ def _evolved(  # noqa: PLR0911 - one for each event.
             one = Artifact(
                 id=event.content_id, name=event.name, media_type=event.media_type, bytes=size
             )
-            return changed(_with_content(task, event), artifacts=(*task.artifacts, one))
+            return _with_content(task, event) | {"artifacts": (*task.artifacts, one)}
         case TaskInputRequested():
             asked = TaskInput(id=event.content_id, kind=event.kind)
             required: State = "auth_required" if event.kind == "auth" else "input_required"
-            return changed(_with_content(task, event), state=required, inputs=(*task.inputs, asked))
+            return _with_content(task, event) | {"state": required, "inputs": (*task.inputs, asked)}
         case TaskInputAnswered():
-            return _answered(_with_content(task, event), event)
+            return _with_content(task, event) | _answered(task, event)
         case TaskCompleted():
-            counted = _with_counts(_with_content(task, event), event)
-            return changed(_ended(counted, "completed", at), result_id=event.content_id)
+            found = _with_content(task, event) | _with_counts(task, event)
+            return found | _ended("completed", at) | {"result_id": event.content_id}
         case TaskFailed():
             ending: State = "rejected" if event.reason == "rejected" else "failed"
             is_dead = event.reason == "dead_letter"
-            return changed(_ended(task, ending, at), error=event.error, is_dead_letter=is_dead)
+            return _ended(ending, at) | {"error": event.error, "is_dead_letter": is_dead}
         case TaskCanceled():
-            return changed(_ended(task, "canceled", at), error=f"cancelled by {_canceler(event)}")
+            return _ended("canceled", at) | {"error": f"cancelled by {_canceler(event)}"}
         case TaskRetried():
-            return changed(
-                task,
-                state="submitted",
-                attempts=0,
-                times_out_at=event.times_out_at,
-                error=None,
-                ended_at=None,
-                is_dead_letter=False,
-            )
+            return {
+                "state": "submitted",
+                "attempts": 0,
+                "times_out_at": event.times_out_at,
+                "error": None,
+                "ended_at": None,
+                "is_dead_letter": False,
+            }
         case _:
             assert_never(event)
 
@@ -276,44 +277,41 @@ def _bytes(contents: tuple[ContentRef, ...] | None) -> int:
     return sum([ref.bytes for ref in contents or ()])
 
 
-def _with_content(task: Task, event: Any) -> Task:  # noqa: ANN401 - an event with contents.
-    return changed(
-        task,
-        content_ids=(*task.content_ids, event.content_id),
-        stored_bytes=task.stored_bytes + _bytes(event.contents),
-    )
+def _with_content(task: Task, event: Any) -> Changes:  # noqa: ANN401 - an event with contents.
+    return {
+        "content_ids": (*task.content_ids, event.content_id),
+        "stored_bytes": task.stored_bytes + _bytes(event.contents),
+    }
 
 
-def _with_counts(task: Task, event: TaskProgressed | TaskCompleted) -> Task:
+def _with_counts(task: Task, event: TaskProgressed | TaskCompleted) -> Changes:
     iterations, calls = event.iterations, event.tool_calls_made
-    return changed(
-        task,
-        iterations=task.iterations if iterations is None else iterations,
-        tool_calls_made=task.tool_calls_made if calls is None else calls,
-    )
+    return {
+        "iterations": task.iterations if iterations is None else iterations,
+        "tool_calls_made": task.tool_calls_made if calls is None else calls,
+    }
 
 
-def _progressed(task: Task, event: TaskProgressed) -> Task:
-    now = _with_counts(task, event)
-    if event.content_id is not None:
-        now = _with_content(now, event)
-        now = changed(now, output_ids=(*now.output_ids, event.content_id))
-    return changed(
-        now,
-        percent=now.percent if event.percent is None else event.percent,
-        message=now.message if event.message is None else event.message,
-    )
+def _progressed(task: Task, event: TaskProgressed) -> Changes:
+    found = _with_counts(task, event) | {
+        "percent": task.percent if event.percent is None else event.percent,
+        "message": task.message if event.message is None else event.message,
+    }
+    if event.content_id is None:
+        return found
+    outputs = {"output_ids": (*task.output_ids, event.content_id)}
+    return found | _with_content(task, event) | outputs
 
 
-def _answered(task: Task, event: TaskInputAnswered) -> Task:
+def _answered(task: Task, event: TaskInputAnswered) -> Changes:
     inputs = tuple(
         [
             changed(one, answer_id=event.content_id) if one.id == event.input_id else one
             for one in task.inputs
         ]
     )
-    return changed(task, state="working", inputs=inputs)
+    return {"state": "working", "inputs": inputs}
 
 
-def _ended(task: Task, state: State, at: Timestamp) -> Task:
-    return changed(task, state=state, ended_at=at, is_offered=False, claim=None, retry_at=None)
+def _ended(state: State, at: Timestamp) -> Changes:
+    return {"state": state, "ended_at": at, "is_offered": False, "claim": None, "retry_at": None}
