@@ -74,21 +74,28 @@ class Channel(asyncio.Protocol):
         self._on_start(self)
 
     def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        begin = 0
+        self._received += data
+        try:
+            for message in self._take_messages():
+                self._on_message(self, message)
+        except Exception:  # A bug, or another version of Quorate: the rest makes no sense.
+            _logger.exception("message.not_understood")
+            self.abort()
+
+    def _take_messages(self) -> list[Any]:
+        """Remove and return the complete messages; raise TooLarge, or what pickle raises."""
+        received, begin, found = self._received, 0, []
         while len(received) - begin >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(received, begin)
-            end = begin + _LENGTH.size + length
             if length > MESSAGE_BYTES_MAX:
-                self.abort()
-                return
+                raise TooLarge(f"{length} bytes")
+            end = begin + _LENGTH.size + length
             if len(received) < end:
                 break
-            message = pickle.loads(received[begin + _LENGTH.size : end])  # noqa: S301 - see above.
+            found.append(pickle.loads(received[begin + _LENGTH.size : end]))  # noqa: S301
             begin = end
-            self._on_message(self, message)
         del received[:begin]
+        return found
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -154,10 +154,17 @@ class RemoteCommandBus:
             case Result(number=number):
                 self._finish(number, message)
             case Commit(rows=rows):
-                self.on_commit(rows)
+                self._tell(rows)
             case WriterState():
                 self._state = message
                 self.connected.set()
+
+    def _tell(self, rows: Sequence[RecordedEvent]) -> None:
+        """A listener that raises must not hold back the results that follow."""
+        try:
+            self.on_commit(rows)
+        except Exception:
+            _logger.exception("commit_listener.failed", events=len(rows))
 
     def _finish(self, number: int, result: Result) -> None:
         request = self._requests.pop(number, None)

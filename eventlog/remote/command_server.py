@@ -17,13 +17,14 @@ import structlog
 
 from quorate.eventlog.chores import Chore
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.remote.channel import Channel, encode
 from quorate.eventlog.remote.messages import (
     ChoreRequest,
     CommandRequest,
     Commit,
+    PackedEnvelope,
     Result,
     WriterState,
     unpack_envelope,
@@ -99,17 +100,20 @@ class CommandServer:
     def _receive(self, channel: Channel, message: Any) -> None:  # noqa: ANN401 - a request.
         match message:
             case CommandRequest(number=number, command=command):
-                self._execute(channel, number, unpack_envelope(command))
+                self._execute(channel, number, command)
             case ChoreRequest(number=number, chore=chore):
                 task = asyncio.create_task(self._run_chore(channel, number, chore))
                 self._chores.add(task)
                 task.add_done_callback(self._chores.discard)
 
-    def _execute(self, channel: Channel, number: int, envelope: CommandEnvelope) -> None:
+    def _execute(self, channel: Channel, number: int, command: PackedEnvelope) -> None:
         try:
-            future = self._command_bus.enqueue(envelope)
+            future = self._command_bus.enqueue(unpack_envelope(command))
         except Unavailable as error:
             channel.send(encode(Result(number=number, error=error)))
+        except Exception as error:  # Only this command fails.
+            _logger.exception("command.not_unpacked")
+            channel.send(encode(Result(number=number, error=CommandFailed(repr(error)))))
         else:
             future.add_done_callback(partial(_send_result, channel, number))
 

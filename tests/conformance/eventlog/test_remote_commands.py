@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +205,46 @@ async def test_command_that_cannot_be_sent_fails_alone(stage: Stage, remote: Rem
         await remote.submit(unsendable)
 
     assert isinstance(await remote.submit(stage.envelope(acquire("ann", KIM))), Accepted)
+
+
+@pytest.mark.usefixtures("server")
+async def test_command_that_cannot_be_read_fails_alone(
+    stage: Stage, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.create_agents("ann")
+    with monkeypatch.context() as patched:
+        patched.setattr(remote_module, "pack_envelope", lambda _envelope: ("too few",))
+        with pytest.raises(CommandFailed):
+            await remote.submit(stage.envelope(acquire("ann", KIM)))
+
+    assert isinstance(await remote.submit(stage.envelope(acquire("ann", KIM))), Accepted)
+
+
+@pytest.mark.usefixtures("server")
+async def test_listener_that_raises_holds_back_no_result(stage: Stage, remote: Remote) -> None:
+    def fail(_rows: Sequence[RecordedEvent]) -> None:
+        raise ZeroDivisionError
+
+    remote.bus.on_commit = fail
+    await stage.create_agents("ann")
+
+    assert isinstance(await remote.submit(stage.envelope(acquire("ann", KIM))), Accepted)
+
+
+@pytest.mark.parametrize("message", [b"\0\0\0\1x", b"\xff\xff\xff\xff"], ids=["text", "length"])
+async def test_message_that_makes_no_sense_ends_its_connection_only(
+    stage: Stage, remote: Remote, server: CommandServer, tmp_path: Path, message: bytes
+) -> None:
+    await stage.create_agents("ann")
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "commands.sock")
+    writer.write(message)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        with suppress(ConnectionError):
+            await reader.read()  # Until the end of the connection.
+    writer.close()
+
+    assert isinstance(await remote.submit(stage.envelope(acquire("ann", KIM))), Accepted)
+    assert len(server._channels) == 1
 
 
 @pytest.mark.usefixtures("server")
