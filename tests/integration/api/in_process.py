@@ -63,6 +63,8 @@ def _send_between_processes(command_bus: CommandBus) -> None:
     enqueue = command_bus.enqueue
 
     def receive(envelope: CommandEnvelope) -> asyncio.Future[CommandResult]:
+        if str(envelope.render.__module__).startswith("tests."):  # pytest rewrites their code.
+            return enqueue(envelope)
         sent = pickle.dumps(pack_envelope(envelope), pickle.HIGHEST_PROTOCOL)
         received = unpack_envelope(pickle.loads(sent))  # noqa: S301 - of this test.
         return enqueue(changed(received, trace=envelope.trace))
