@@ -30,7 +30,7 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.database import Database
-from quorate.eventlog.database_url import create_database, sqlite_path
+from quorate.eventlog.database_url import create_database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.moments import clock_of_readers
@@ -52,12 +52,11 @@ from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import WindowComparison
 from quorate.server.command_flow import CommandFlow, create_command_flow, open_log
-from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_tasks import Duties, create_duties
 from quorate.server.log_checks import watch_files
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
-from quorate.server.options import Options
+from quorate.server.options import DATABASE, Options
 from quorate.server.readiness import Readiness
 from quorate.server.service_totals import ServiceTotals
 from quorate.server.sessions import create_sessions_service
@@ -248,7 +247,7 @@ def _create_metrics(  # noqa: PLR0917 - the parts that are watched.
 
 def _disk(options: Options) -> Path:
     """Return a directory on the disk that the database fills; else the data directory."""
-    path = None if options.database_url is None else sqlite_path(options.database_url)
+    path = options.database_file
     return options.data_dir if path is None else path.parent
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import structlog
 
-from quorate.eventlog.database_url import sqlite_path
 from quorate.server.options import Options
 
-DATABASE = "quorate.db"
 SQLITE_SUFFIXES = ("", "-wal", "-shm")
 EVERYONE = stat.S_IRWXO
 _logger = structlog.get_logger(__name__)
@@ -26,9 +24,7 @@ def _private_paths(options: Options) -> Iterator[Path]:
     yield options.data_dir
     yield options.data_dir / "credentials.json"
     yield options.data_dir / "nats" / "keys.json"
-    url = options.database_url
-    database = options.data_dir / DATABASE if url is None else sqlite_path(url)
-    if database is not None:
+    if (database := options.database_file) is not None:
         for suffix in SQLITE_SUFFIXES:
             yield database.with_name(database.name + suffix)
     for given in (options.nats_keys_file, options.admin_key_file, options.api_key_file):

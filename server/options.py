@@ -7,6 +7,7 @@ from quorate.application.failed_login_limiter import Network
 from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
+from quorate.eventlog.database_url import sqlite_path
 from quorate.runtime.service_defaults import MAIL_DOMAIN_DEFAULT, TASK_RETENTION_DAYS_DEFAULT
 from quorate.server.connection_table import ConnectionLimits
 from quorate.server.mail_options import MailOptions
@@ -14,6 +15,7 @@ from quorate.server.roles import WHOLE, Role
 
 SECONDS_PER_DAY = 86_400
 COMMAND_SOCKET = "commands.sock"
+DATABASE = "quorate.db"
 
 
 @record
@@ -47,6 +49,13 @@ class Options:
     mail_domain: str = MAIL_DOMAIN_DEFAULT  # Of the tenant "default"; others are below it.
     mail: MailOptions = MailOptions()
     cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file; None with PostgreSQL."""
+        if self.database_url is None:
+            return self.data_dir / DATABASE
+        return sqlite_path(self.database_url)
 
     @property
     def command_socket(self) -> Path:

@@ -35,7 +35,6 @@ from quorate.bus.embedded.configuration import read_keys, service_keys
 from quorate.bus.embedded.server import EmbeddedServer, reachable_host
 from quorate.bus.service import FOLDER
 from quorate.domain.shared.records import changed
-from quorate.eventlog.database_url import sqlite_path
 from quorate.eventlog.sqlite.files import DatabaseFiles
 from quorate.runtime.parent_death import die_with_parent
 from quorate.runtime.process_lock import DataDirLock
@@ -43,7 +42,6 @@ from quorate.runtime.signals import without_ignored
 from quorate.server import logging
 from quorate.server.bootstrap import create_data_dir
 from quorate.server.container import Options
-from quorate.server.file_permissions import DATABASE
 from quorate.server.part import serve_part
 from quorate.server.roles import WHOLE, Role, split
 from quorate.server.run import (
@@ -115,22 +113,14 @@ async def supervise(
     log_stopped("service.stopped")
 
 
-def _database_file(options: Options) -> Path | None:
-    """Return the SQLite file; None with PostgreSQL."""
-    if options.database_url is None:
-        return options.data_dir / DATABASE
-    return sqlite_path(options.database_url)
-
-
 def _roles(options: Options, workers: int) -> Sequence[Role]:
-    return [WHOLE] * workers if _database_file(options) is None else split(workers)
+    return [WHOLE] * workers if options.database_file is None else split(workers)
 
 
 def _require_unlocked(options: Options) -> None:
     """Raise Locked if a process of another directory writes the file: a writer would wait."""
-    path = _database_file(options)
-    if path is not None:
-        files = DatabaseFiles(path)
+    if options.database_file is not None:
+        files = DatabaseFiles(options.database_file)
         files.lock()
         files.unlock()
 

@@ -119,14 +119,13 @@ class SqliteDatabase:
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open all connections; raises Locked while another process writes the file."""
-        if self._reads_only:
-            await self._open_readers(schema)
-            return
-        self._files.lock()  # SQLite's other files inherit the mode of the file it creates.
+        if not self._reads_only:
+            self._files.lock()  # SQLite's other files inherit the mode of the file it creates.
         try:
             if schema is not None:
-                await self.define(schema.prepare)
-            await self._open_writer()
+                await self._prepare(schema)
+            if not self._reads_only:
+                await self._open_writer()
             for _ in range(READERS_MAX):
                 await self._open_reader()
             self._files.remember()
@@ -134,16 +133,11 @@ class SqliteDatabase:
             await self.close()
             raise
 
-    async def _open_readers(self, schema: Schema | None) -> None:
-        try:
-            if schema is not None:
-                await self.inspect(schema.check)
-            for _ in range(READERS_MAX):
-                await self._open_reader()
-            self._files.remember()
-        except BaseException:
-            await self.close()
-            raise
+    async def _prepare(self, schema: Schema) -> None:
+        if self._reads_only:
+            await self.inspect(schema.check)
+        else:
+            await self.define(schema.prepare)
 
     async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
         """Run ``work`` with SQLite's write lock, so that no other process can append.
